@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Arrays of phyrs: how they are stored and searched.
+ *
+ * An array is stored in one of three ways, so that it is small and the data
+ * path finds a byte quickly:
+ *
+ *  one      A single run: its address is in struct phyr_array itself. It is
+ *           looked up as one block that is larger than any region.
+ *  blocks   A table of the addresses of equal blocks, whose size is a power
+ *           of two, so that a shift and one load find a byte. Runs may begin
+ *           only where a block begins; a long run takes several entries.
+ *  extents  A table with an entry for each run: its address and the number of
+ *           its first page. A run is found by binary search, which is cut
+ *           short by buckets: the pages of the region divided into about as
+ *           many equal parts as there are runs, and for each part the run in
+ *           which it begins. What is sought in bucket b lies in a run from
+ *           bucket[b] up to and including bucket[b + 1].
+ *
+ * Blocks are counted from a multiple of their size in the user's address
+ * space, since that is where folios are aligned; "skew" is the distance from
+ * there to the region's first byte. Where a block begins before the region,
+ * its address is that of a byte which is not ours, and nobody asks for it.
+ */
+#include <linux/export.h>
+#include <linux/kernel.h>
+#include <linux/limits.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "array.h"
+
+/* Enough for any region, and still a valid shift. */
+#define ONE_SHIFT 63
+
+/* Does not need contiguous memory. kvmalloc() itself warns above INT_MAX. */
+static void *alloc_table(struct phyr_array *array, unsigned long nr, size_t size)
+{
+	size_t bytes = nr * size;
+	void *table = bytes > INT_MAX ? vmalloc(bytes) : kvmalloc(bytes, GFP_KERNEL);
+
+	if (table)
+		array->table_bytes += bytes;
+	return table;
+}
+
+/* A region that is one run. */
+void phyr_array_set_one(struct phyr_array *array, u64 addr)
+{
+	array->one = addr;
+	array->block = &array->one;
+	array->capacity = 1;
+	array->skew = 0;
+	array->shift = ONE_SHIFT;
+}
+
+int phyr_array_alloc_extents(struct phyr_array *array, unsigned long nr, unsigned long buckets)
+{
+	array->extent_addr = alloc_table(array, nr, sizeof(*array->extent_addr));
+	array->extent_page = alloc_table(array, nr, sizeof(*array->extent_page));
+	array->bucket = alloc_table(array, buckets, sizeof(*array->bucket));
+	if (!array->extent_addr || !array->extent_page || !array->bucket) {
+		phyr_array_free(array);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * phyr_array_free - free the tables of an array
+ * @array: the array, empty afterwards. Memory that it describes is not touched.
+ *
+ * Context: May sleep.
+ */
+void phyr_array_free(struct phyr_array *array)
+{
+	if (array->block != &array->one)
+		kvfree(array->block);
+	kvfree(array->extent_page);
+	kvfree(array->bucket);
+	*array = (struct phyr_array){};
+}
+EXPORT_SYMBOL_GPL(phyr_array_free);
+
+/**
+ * phyr_array_find_extent - phyr_array_find() for an array of extents
+ * @array: an array stored as extents
+ * @offset: offset of a byte in the region; less than its length
+ *
+ * Call phyr_array_find() instead.
+ *
+ * Context: Any.
+ * Return: The phyr from that byte to the end of its run.
+ */
+struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset)
+{
+	size_t at = array->skew + offset;
+	unsigned long page = at >> PAGE_SHIFT;
+	unsigned long bucket = page >> array->bucket_shift;
+	unsigned long low = array->bucket[bucket];
+	unsigned long high = array->bucket[bucket + 1];
+	size_t begin, end = array->len;
+
+	/* The last run that does not begin behind the page. */
+	while (low < high) {
+		unsigned long middle = low + (high - low + 1) / 2;
+
+		if (array->extent_page[middle] <= page)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+
+	begin = (size_t)array->extent_page[low] << PAGE_SHIFT;
+	if (low + 1 < array->nr)
+		end = ((size_t)array->extent_page[low + 1] << PAGE_SHIFT) - array->skew;
+	return (struct phyr){
+		.addr = array->extent_addr[low] + (at - begin),
+		.len = end - offset,
+	};
+}
+EXPORT_SYMBOL_GPL(phyr_array_find_extent);
+
+/*
+ * The run from offset on, to its end or until there is enough of it: looking
+ * at all blocks of a long run takes long.
+ */
+struct phyr phyr_array_find_run(const struct phyr_array *array, size_t offset, size_t enough)
+{
+	struct phyr run = phyr_array_find(array, offset);
+
+	while (run.len && run.len < enough) {
+		struct phyr more = phyr_array_find(array, offset + run.len);
+
+		if (!more.len || more.addr != run.addr + run.len)
+			break;
+		run.len += more.len;
+	}
+	return run;
+}
+
+bool phyr_array_next_run(const struct phyr_array *array, size_t *offset, struct phyr *run)
+{
+	struct phyr found = phyr_array_find_run(array, *offset, SIZE_MAX);
+
+	if (!found.len)
+		return false;
+	*offset += found.len;
+	*run = found;
+	return true;
+}
+EXPORT_SYMBOL_GPL(phyr_array_next_run);
+
+/**
+ * phyr_array_alloc_blocks - allocate an array of blocks
+ * @array: array, zeroed or with its length and counts set
+ * @capacity: how many blocks it can hold
+ *
+ * For regions whose blocks are given one by one, and given anew again and
+ * again, as those of a fast-registration MR are: phyr_array_begin_blocks(),
+ * phyr_array_add_block() for each, phyr_array_end_blocks(). These three do not
+ * sleep. Their caller excludes concurrent calls, and look-ups if it wants
+ * these to be right; a look-up that comes all the same reads no memory that is
+ * not the table's.
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int phyr_array_alloc_blocks(struct phyr_array *array, unsigned long capacity)
+{
+	array->block = alloc_table(array, capacity, sizeof(*array->block));
+	if (!array->block)
+		return -ENOMEM;
+	array->capacity = capacity;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(phyr_array_alloc_blocks);
+
+/**
+ * phyr_array_begin_blocks - empty an array of blocks
+ * @array: array from phyr_array_alloc_blocks()
+ * @shift: log2 of the size that its blocks shall have
+ *
+ * Context: Any.
+ * Return: 0, or -EINVAL for a size that is not possible.
+ */
+int phyr_array_begin_blocks(struct phyr_array *array, unsigned int shift)
+{
+	if (!shift || shift >= ONE_SHIFT)
+		return -EINVAL;
+	array->len = 0;
+	array->nr = 0;
+	array->skew = 0;
+	array->shift = shift;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(phyr_array_begin_blocks);
+
+/**
+ * phyr_array_add_block - append a block
+ * @array: array after phyr_array_begin_blocks()
+ * @addr: physical address of the block
+ *
+ * Context: Any.
+ * Return: 0, or -ENOMEM if the array is full.
+ */
+int phyr_array_add_block(struct phyr_array *array, phys_addr_t addr)
+{
+	if (array->nr == array->capacity)
+		return -ENOMEM;
+	array->block[array->nr++] = addr;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(phyr_array_add_block);
+
+/**
+ * phyr_array_end_blocks - the blocks are complete
+ * @array: array after phyr_array_begin_blocks()
+ * @skew: bytes of the first block before the region
+ * @len: length of the region; clamped to what the blocks hold
+ *
+ * Context: Any.
+ */
+void phyr_array_end_blocks(struct phyr_array *array, u64 skew, size_t len)
+{
+	u64 held = (u64)array->nr << array->shift;
+	size_t offset;
+	struct phyr run;
+
+	array->skew = skew;
+	array->len = skew < held ? min_t(u64, len, held - skew) : 0;
+	array->nr = 0;
+	array->largest = 0;
+	array->smallest = SIZE_MAX;
+	phyr_array_for_each_run(array, offset, run) {
+		array->nr++;
+		array->largest = max(array->largest, run.len);
+		array->smallest = min(array->smallest, run.len);
+	}
+	if (!array->nr)
+		array->smallest = 0;
+}
+EXPORT_SYMBOL_GPL(phyr_array_end_blocks);

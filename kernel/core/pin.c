@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Pin user memory at a cost that follows the number of folio mappings.
+ *
+ * GUP pins; we only spare it work. Where the page table maps a large folio by
+ * one entry (a leaf), GUP is asked for a single page of it, and the other
+ * pages of the leaf are pinned by adding to the folio's counters once. Where
+ * it has base pages, GUP is asked for a whole table of them at a time.
+ *
+ * What makes the second half of a leaf's pin right:
+ *
+ *  - GUP's one pin did all that a longterm pin has to do, and does it for a
+ *    folio, not for a page: it faulted the memory in, broke or unshared COW,
+ *    migrated the folio out of movable zones, and refused what must not be
+ *    pinned (secretmem, DAX, writable pages of dirty-tracking filesystems).
+ *
+ *  - With that pin held the folio cannot be freed, split, migrated or
+ *    collapsed, since all of these give up on unexpected references.
+ *
+ *  - Then, and not before, the page table is looked at again (pagetable.c).
+ *    If a leaf that permits the access maps, at our address, our very page,
+ *    then the rest of the leaf maps the pages that follow in the same folio,
+ *    as a leaf never maps two folios. They were mapped at that moment, which
+ *    is all that GUP promises of any page. A munmap(), mremap(), split or
+ *    fork() since GUP's pin has left something else there, or no leaf; one
+ *    that comes later finds pages that are pinned, as after GUP.
+ *
+ *  - A page of an anonymous folio may be pinned only while it is exclusive to
+ *    this process, which PageAnonExclusive says: once for a folio mapped by a
+ *    leaf, in its first page. An exclusive page that is pinned stays so until
+ *    the pin goes, as fork() copies it and KSM leaves it alone; so for a leaf
+ *    the pin of one page holds for all. We look at the flag all the same, since
+ *    GUP's pin may be older than the leaf.
+ *
+ *  - Permissions, userfaultfd write protection and NUMA hinting belong to the
+ *    leaf as a whole, and pmd_access_permitted() is false where they forbid.
+ *
+ *  - The pages are clamped to the folio: a leaf can be larger than it where
+ *    ZONE_DEVICE memory is not made of large folios.
+ *
+ * If anything looks different, the one page stays pinned, and GUP is given the
+ * others in batches. The look at the page table is a hint, and correctness
+ * does not depend on it.
+ *
+ * The zero folio carries no pins, and no function that pins or unpins counts
+ * any for it. (A longterm pin breaks COW, so it is hardly ever met here.)
+ */
+#include <linux/io.h>
+#include <linux/kernel.h>
+#include <linux/limits.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/overflow.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "array.h"
+#include "builder.h"
+#include "compat.h"
+#include "pagetable.h"
+
+/* Runs are merged across folios, so neighbouring memory needs neighbouring struct pages. */
+#if defined(CONFIG_SPARSEMEM) && !defined(CONFIG_SPARSEMEM_VMEMMAP)
+#error "phyr needs CONFIG_SPARSEMEM_VMEMMAP or a memory model without sections"
+#endif
+
+/* Page pointers on the stack: enough for small regions, where an allocation would show. */
+#define FEW_PAGES 16
+
+/* Pages unpinned between two looks at the scheduler: a few milliseconds if all are base pages. */
+#define UNPIN_STEP 32768UL
+
+/*
+ * A folio is given no more pins in one step when it has this many references:
+ * half the way from there to overflow is room for 2048 CPUs that have all
+ * just looked and are adding the pages of a 1 GiB folio. GUP itself adds one
+ * at a time, and looks at the sign.
+ */
+#define MAX_FOLIO_REFS (INT_MAX - INT_MAX / 4)
+
+/**
+ * struct pinner - a region while it is being pinned
+ * @builder: what is pinned already
+ * @mm: address space
+ * @start: first byte of the region
+ * @stop: the byte behind its last
+ * @end: the page behind its last
+ * @gup_flags: how to pin
+ * @batch_until: up to here, leaves are left to GUP
+ * @pages: room for what GUP returns
+ * @max_pages: how many it has room for
+ */
+struct pinner {
+	struct phyr_builder builder;
+	struct mm_struct *mm;
+	unsigned long start;
+	unsigned long stop;
+	unsigned long end;
+	unsigned int gup_flags;
+	unsigned long batch_until;
+	struct page **pages;
+	unsigned long max_pages;
+};
+
+static void unpin_run(struct phyr run, bool dirty)
+{
+	unsigned long pfn = PHYS_PFN(run.addr);
+	unsigned long end = PHYS_PFN(run.addr + run.len + PAGE_SIZE - 1);
+
+	while (pfn < end) {
+		unsigned long nr = min(end - pfn, UNPIN_STEP);
+
+		unpin_user_page_range_dirty_lock(pfn_to_page(pfn), nr, dirty);
+		pfn += nr;
+		cond_resched();
+	}
+}
+
+/*
+ * Pages [page, page + nr) are pinned and are what is at va. Enter those bytes
+ * that are in the region, or unpin them.
+ */
+static int enter(struct pinner *pinner, unsigned long va, struct page *page, unsigned long nr)
+{
+	unsigned long from = max(va, pinner->start);
+	unsigned long to = min(va + (nr << PAGE_SHIFT), pinner->stop);
+	int ret = phyr_builder_add(&pinner->builder, page_to_phys(page) + (from - va), to - from);
+
+	if (ret)
+		unpin_user_page_range_dirty_lock(page, nr, false);
+	return ret;
+}
+
+/* Enter single pages, a run at a time. Those that cannot be entered are unpinned. */
+static int enter_batch(struct pinner *pinner, unsigned long va, unsigned long nr)
+{
+	struct page **pages = pinner->pages;
+	unsigned long i, run;
+	int ret;
+
+	for (i = 0; i < nr; i += run) {
+		for (run = 1; i + run < nr; run++)
+			if (page_to_pfn(pages[i + run]) != page_to_pfn(pages[i]) + run)
+				break;
+		ret = enter(pinner, va + (i << PAGE_SHIFT), pages[i], run);
+		if (ret) {
+			unpin_user_pages(pages + i + run, nr - i - run);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/*
+ * The page at va is pinned. How many pages from va on does a leaf map that are
+ * as good as pinned, for the reasons at the top of this file? 1 is always right.
+ */
+static unsigned long pages_in_leaf(struct pinner *pinner, unsigned long va, struct page *page,
+				   const struct phyr_mapping *seen)
+{
+	unsigned long stop = min(seen->end, pinner->end);
+	struct folio *folio = page_folio(page);
+
+	if (!seen->permitted || seen->pfn != page_to_pfn(page))
+		return 1;
+	if (folio_test_anon(folio) && !PageAnonExclusive(&folio->page))
+		return 1;
+	return min_t(unsigned long, (stop - va) >> PAGE_SHIFT,
+		     folio_nr_pages(folio) - folio_page_idx(folio, page));
+}
+
+/*
+ * The page at va is pinned. Pin those that follow it in the same leaf. Returns
+ * the number of pages now pinned from va on.
+ */
+static unsigned long pin_rest_of_leaf(struct pinner *pinner, unsigned long va, struct page *page)
+{
+	struct phyr_mapping seen = phyr_look(pinner->mm, va, pinner->gup_flags & FOLL_WRITE);
+	struct folio *folio = page_folio(page);
+	unsigned long nr;
+
+	if (seen.level != PHYR_LEAF)
+		return 1;
+	nr = pages_in_leaf(pinner, va, page, &seen);
+	if (nr > 1 && folio_ref_count(folio) <= MAX_FOLIO_REFS && !folio_add_pins(folio, nr - 1))
+		return nr;
+	/* GUP shall have the leaf then, but not page by page. */
+	pinner->batch_until = seen.end;
+	return 1;
+}
+
+/*
+ * How many pages to ask of GUP at va: a single one where there may be a leaf,
+ * or where nothing is mapped yet and a leaf may come of it.
+ */
+static unsigned long pages_to_ask(struct pinner *pinner, unsigned long va)
+{
+	struct phyr_mapping seen;
+	unsigned long end;
+
+	if (va < pinner->batch_until) {
+		end = pinner->batch_until;
+	} else {
+		seen = phyr_look(pinner->mm, va, pinner->gup_flags & FOLL_WRITE);
+		if (seen.level != PHYR_PTES)
+			return 1;
+		end = seen.end;
+	}
+	return min((min(end, pinner->end) - va) >> PAGE_SHIFT, pinner->max_pages);
+}
+
+/* Pin something at va and enter it. Returns the number of pages, or an error. */
+static long pin_some(struct pinner *pinner, unsigned long va)
+{
+	unsigned long ask = pages_to_ask(pinner, va);
+	long nr;
+	int ret;
+
+	nr = pin_user_pages_fast(va, ask, pinner->gup_flags, pinner->pages);
+	if (nr <= 0)
+		return nr ?: -EFAULT;
+	if (ask == 1 && va + PAGE_SIZE < pinner->end && va >= pinner->batch_until) {
+		nr = pin_rest_of_leaf(pinner, va, pinner->pages[0]);
+		ret = enter(pinner, va, pinner->pages[0], nr);
+	} else {
+		ret = enter_batch(pinner, va, nr);
+	}
+	return ret ?: nr;
+}
+
+static int pin_all(struct pinner *pinner)
+{
+	unsigned long va = pinner->start & PAGE_MASK;
+	long nr;
+
+	while (va < pinner->end) {
+		/* GUP looks for signals too, but not where it need not fault. */
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+		nr = pin_some(pinner, va);
+		if (nr < 0)
+			return nr;
+		va += nr << PAGE_SHIFT;
+	}
+	return 0;
+}
+
+/**
+ * phyr_pin_user - pin a region of the caller's memory
+ * @array: array to set up; its old contents are lost
+ * @start: user address of the region's first byte
+ * @len: bytes
+ * @writable: whether the memory will be written to through the pins
+ *
+ * The memory is faulted in and pinned for long (FOLL_PIN and FOLL_LONGTERM):
+ * each page of each phyr holds an ordinary pin for each time that it is in the
+ * region. The caller does the accounting (RLIMIT_MEMLOCK, pinned_vm).
+ *
+ * Context: Process context of the memory's owner, may sleep. Takes the
+ * mmap_lock for reading where memory must be faulted in. Stops early for a
+ * fatal signal.
+ * Return: 0, and phyr_unpin_user() must be called some day. Else nothing is
+ * pinned: -EINVAL for a region that is empty, wraps around or has more than
+ * UINT_MAX pages; -EINTR for a fatal signal; -ENOMEM for want of memory; or
+ * what pin_user_pages_fast() returns, such as -EFAULT.
+ */
+int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, bool writable)
+{
+	struct page *few_pages[FEW_PAGES];
+	struct pinner pinner = {
+		.mm = current->mm,
+		.start = start,
+		.gup_flags = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0),
+		.pages = few_pages,
+		.max_pages = FEW_PAGES,
+	};
+	unsigned long pages;
+	struct phyr run;
+	int ret;
+
+	if (!len || check_add_overflow(start, len, &pinner.stop) ||
+	    PAGE_ALIGN(pinner.stop) < pinner.stop)
+		return -EINVAL;
+	pinner.end = PAGE_ALIGN(pinner.stop);
+	pages = (pinner.end - (start & PAGE_MASK)) >> PAGE_SHIFT;
+	if (pages > UINT_MAX)
+		return -EINVAL;
+
+	if (pages > FEW_PAGES) {
+		pinner.pages = kmalloc(PAGE_SIZE, GFP_KERNEL);
+		if (!pinner.pages)
+			return -ENOMEM;
+		pinner.max_pages = PAGE_SIZE / sizeof(*pinner.pages);
+	}
+
+	phyr_builder_init(&pinner.builder, start);
+	ret = pin_all(&pinner);
+	if (!ret)
+		ret = phyr_builder_finish(&pinner.builder, array);
+	if (ret)
+		while (phyr_builder_take(&pinner.builder, &run))
+			unpin_run(run, false);
+	if (pinner.pages != few_pages)
+		kfree(pinner.pages);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(phyr_pin_user);
+
+/**
+ * phyr_unpin_user - undo phyr_pin_user()
+ * @array: array from phyr_pin_user(), empty afterwards
+ * @dirty: whether the memory may have been written to through the pins
+ *
+ * Need not be called by the process that pinned; its address space may be gone.
+ *
+ * Context: May sleep: takes the lock of folios that it has to mark dirty.
+ */
+void phyr_unpin_user(struct phyr_array *array, bool dirty)
+{
+	size_t offset = 0;
+	struct phyr run;
+
+	while ((run = phyr_array_find_run(array, offset, UNPIN_STEP << PAGE_SHIFT)).len) {
+		unpin_run(run, dirty);
+		offset += run.len;
+	}
+	phyr_array_free(array);
+}
+EXPORT_SYMBOL_GPL(phyr_unpin_user);
+
+MODULE_DESCRIPTION("User memory as physical ranges");
+MODULE_LICENSE("Dual BSD/GPL");
