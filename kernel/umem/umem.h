@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+#ifndef PHYR_UMEM_H
+#define PHYR_UMEM_H
+
+#include <phyr/phyr.h>
+#include <rdma/ib_umem.h>
+#include <rdma/ib_verbs.h>
+
+/**
+ * struct phyr_umem - the user memory of an MR, as phyrs
+ * @umem: what the RDMA core and the rest of a driver may look at. Its
+ *	  scatterlist is empty, and it must never reach ib_umem_release().
+ * @phyrs: the memory; of a fast-registration MR, what it is mapped to
+ */
+struct phyr_umem {
+	struct ib_umem umem;
+	struct phyr_array phyrs;
+};
+
+static inline struct phyr_umem *to_phyr_umem(struct ib_umem *umem)
+{
+	return container_of(umem, struct phyr_umem, umem);
+}
+
+struct phyr_umem *phyr_umem_get(struct ib_device *device, unsigned long addr, size_t size,
+				int access);
+struct phyr_umem *phyr_umem_alloc_fast(struct ib_device *device, unsigned long max_blocks);
+void phyr_umem_release(struct phyr_umem *phyr_umem);
+
+/**
+ * phyr_umem_metadata - memory that an MR keeps for its phyrs
+ * @phyr_umem: the MR's memory
+ *
+ * Return: Bytes, with those of @phyr_umem itself.
+ */
+static inline size_t phyr_umem_metadata(const struct phyr_umem *phyr_umem)
+{
+	return sizeof(*phyr_umem) + phyr_umem->phyrs.table_bytes;
+}
+
+#endif

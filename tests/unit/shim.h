@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * The little of the kernel that kernel/core/{array,builder}.c use, for running
+ * them in a process. The headers in linux/ here all lead to this one.
+ *
+ * Memory comes from malloc(); fail_alloc_after makes it run out.
+ */
+#ifndef SHIM_H
+#define SHIM_H
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+typedef uint8_t u8;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef uint64_t phys_addr_t;
+
+#define PAGE_SHIFT 12
+#define PAGE_SIZE (1UL << PAGE_SHIFT)
+#define PAGE_MASK (~(PAGE_SIZE - 1))
+
+#define min(x, y) ((x) < (y) ? (x) : (y))
+#define max(x, y) ((x) > (y) ? (x) : (y))
+#define min_t(type, x, y) min((type)(x), (type)(y))
+#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+#define __ffs(word) ((unsigned long)__builtin_ctzl(word))
+
+#define EXPORT_SYMBOL_GPL(name) struct shim_semicolon
+#define cond_resched() ((void)0)
+#define GFP_KERNEL 0
+
+/* Allocations that still succeed, if not negative; and blocks not freed yet. */
+extern long fail_alloc_after;
+extern long allocated;
+
+void *shim_alloc(size_t size);
+void shim_free(void *block);
+
+#define kmalloc(size, gfp) shim_alloc(size)
+#define kvmalloc(size, gfp) shim_alloc(size)
+#define vmalloc(size) shim_alloc(size)
+#define kfree(block) shim_free(block)
+#define kvfree(block) shim_free(block)
+
+#endif

@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Unit tests of the phyr array and its builder (kernel/core/array.c and
+ * builder.c, the same source that phyr.ko is built from).
+ *
+ * The reference is the plainest thing that can be right: a list of pages, in
+ * order, each with its physical address. Whatever a test builds from that list,
+ * every byte that it asks for must be where the list says.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "array.h"
+#include "builder.h"
+
+#define USER 0x7f0000000000UL
+#define SZ_2M (2UL << 20)
+#define SZ_1G (1UL << 30)
+
+long fail_alloc_after = -1;
+long allocated;
+
+void *shim_alloc(size_t size)
+{
+	if (!fail_alloc_after)
+		return NULL;
+	if (fail_alloc_after > 0)
+		fail_alloc_after--;
+	allocated++;
+	return malloc(size);
+}
+
+void shim_free(void *block)
+{
+	if (block)
+		allocated--;
+	free(block);
+}
+
+/* A repeatable sequence of numbers, so that a failure can be seen again. */
+static u64 next_random(u64 *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+/* A region: user address, length, and where each of its pages is. */
+struct model {
+	unsigned long start;
+	size_t len;
+	unsigned long pages;
+	u64 *page;
+};
+
+static struct model new_model(unsigned long start, size_t len)
+{
+	struct model model = {
+		.start = start,
+		.len = len,
+		.pages = DIV_ROUND_UP((start & ~PAGE_MASK) + len, PAGE_SIZE),
+	};
+
+	model.page = calloc(model.pages, sizeof(*model.page));
+	assert_non_null(model.page);
+	return model;
+}
+
+/* Physical address of the page'th page, of folios of folio_pages pages that lie anywhere. */
+static void fill_folios(struct model *model, unsigned long folio_pages, u64 seed)
+{
+	unsigned long first = model->start >> PAGE_SHIFT;
+	unsigned long i;
+	u64 base = 0;
+
+	for (i = 0; i < model->pages; i++) {
+		unsigned long within = (first + i) % folio_pages;
+
+		if (!i || !within)
+			base = (next_random(&seed) % 1000000) * 2 * folio_pages;
+		model->page[i] = (base + within) << PAGE_SHIFT;
+	}
+}
+
+static u64 model_find(const struct model *model, size_t offset)
+{
+	size_t at = (model->start & ~PAGE_MASK) + offset;
+
+	return model->page[at >> PAGE_SHIFT] + (at & ~PAGE_MASK);
+}
+
+/* Give the model to a builder in bites of up to bite pages. */
+static int feed(struct phyr_builder *builder, const struct model *model, unsigned long bite)
+{
+	size_t offset = 0;
+
+	phyr_builder_init(builder, model->start);
+	while (offset < model->len) {
+		u64 addr = model_find(model, offset);
+		unsigned long page = ((model->start & ~PAGE_MASK) + offset) >> PAGE_SHIFT;
+		unsigned long nr = 1;
+		size_t len;
+		int ret;
+
+		while (nr < bite && page + nr < model->pages &&
+		       model->page[page + nr] == model->page[page] + (nr << PAGE_SHIFT))
+			nr++;
+		len = ((page + nr) << PAGE_SHIFT) - (model->start & ~PAGE_MASK) - offset;
+		len = min(len, model->len - offset);
+		ret = phyr_builder_add(builder, addr, len);
+		if (ret)
+			return ret;
+		offset += len;
+	}
+	return 0;
+}
+
+static void build(struct phyr_array *array, const struct model *model, unsigned long bite)
+{
+	struct phyr_builder builder;
+
+	assert_int_equal(feed(&builder, model, bite), 0);
+	memset(array, 0xa5, sizeof(*array));
+	assert_int_equal(phyr_builder_finish(&builder, array), 0);
+	assert_null(builder.head);
+	assert_int_equal(builder.last.len, 0);
+}
+
+static void check_offset(const struct phyr_array *array, const struct model *model, size_t offset)
+{
+	struct phyr phyr = phyr_array_find(array, offset);
+	size_t last;
+
+	assert_true(phyr.len > 0);
+	assert_true(phyr.len <= model->len - offset);
+	assert_int_equal(phyr.addr, model_find(model, offset));
+	/* All that it says is contiguous must be. */
+	last = offset + phyr.len - 1;
+	assert_int_equal(phyr.addr + phyr.len - 1, model_find(model, last));
+}
+
+/* The runs as they must be: maximal, in order, covering the region. */
+static void check_runs(const struct phyr_array *array, const struct model *model)
+{
+	size_t largest = 0, smallest = SIZE_MAX, offset, done = 0;
+	unsigned long nr = 0;
+	struct phyr run, last = {};
+
+	phyr_array_for_each_run(array, offset, run) {
+		assert_int_equal(run.addr, model_find(model, done));
+		assert_true(!last.len || last.addr + last.len != run.addr);
+		done += run.len;
+		assert_int_equal(done, offset);
+		assert_int_equal(run.addr + run.len - 1, model_find(model, done - 1));
+		largest = max(largest, run.len);
+		smallest = min(smallest, run.len);
+		last = run;
+		nr++;
+	}
+	assert_int_equal(done, model->len);
+	assert_int_equal(array->nr, nr);
+	assert_int_equal(array->largest, largest);
+	assert_int_equal(array->smallest, smallest);
+}
+
+static void check_all(const struct phyr_array *array, const struct model *model)
+{
+	size_t offset, step = model->len > 64 * PAGE_SIZE ? PAGE_SIZE / 2 - 1 : 97;
+
+	assert_int_equal(array->len, model->len);
+	for (offset = 0; offset < model->len; offset += step)
+		check_offset(array, model, offset);
+	check_offset(array, model, model->len - 1);
+	for (offset = PAGE_SIZE; offset + PAGE_SIZE < model->len; offset += PAGE_SIZE) {
+		size_t edge = offset - (model->start & ~PAGE_MASK);
+
+		check_offset(array, model, edge - 1);
+		check_offset(array, model, edge);
+	}
+	assert_int_equal(phyr_array_find(array, model->len).len, 0);
+	assert_int_equal(phyr_array_find(array, SIZE_MAX).len, 0);
+	check_runs(array, model);
+
+	/* What builder.c promises of memory. */
+	assert_true(array->table_bytes <= 16 * array->nr);
+	assert_true(array->table_bytes <= 8 * (model->pages + 1));
+}
+
+static void check_model(const struct model *model, unsigned long bite)
+{
+	struct phyr_array array;
+
+	build(&array, model, bite);
+	check_all(&array, model);
+	phyr_array_free(&array);
+	assert_int_equal(allocated, 0);
+}
+
+static void test_one_run(void **state)
+{
+	static const size_t lens[] = { 1, 4095, 4096, 4097, 123456 };
+	struct phyr_array array;
+	struct model model;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(lens) / sizeof(*lens); i++) {
+		model = new_model(USER + 1000, lens[i]);
+		fill_folios(&model, 1UL << 20, 7);
+		build(&array, &model, 512);
+		assert_int_equal(array.nr, 1);
+		assert_int_equal(array.table_bytes, 0);
+		check_all(&array, &model);
+		phyr_array_free(&array);
+		free(model.page);
+	}
+}
+
+static void test_uniform(void **state)
+{
+	static const unsigned long folio_pages[] = { 1, 2, 16, 512, 262144 };
+	static const unsigned long skews[] = { 0, 1, 4095, 4096, SZ_2M - 1, SZ_2M + 12345 };
+	size_t f, s;
+
+	(void)state;
+	for (f = 0; f < sizeof(folio_pages) / sizeof(*folio_pages); f++) {
+		for (s = 0; s < sizeof(skews) / sizeof(*skews); s++) {
+			size_t len = min(folio_pages[f] * PAGE_SIZE * 5, 2 * SZ_1G) + 777;
+			struct model model = new_model(USER + skews[s], len);
+			struct phyr_array array;
+
+			fill_folios(&model, folio_pages[f], f + 1);
+			build(&array, &model, 512);
+			/* Found by a shift, and with one entry for each folio. */
+			assert_true(array.shift >= PAGE_SHIFT);
+			assert_true(array.table_bytes <= 8 * (array.nr + 1));
+			check_all(&array, &model);
+			phyr_array_free(&array);
+			free(model.page);
+		}
+	}
+	assert_int_equal(allocated, 0);
+}
+
+static void test_1g_of_2m_is_small(void **state)
+{
+	struct model model = new_model(USER, SZ_1G);
+	struct phyr_array array;
+
+	(void)state;
+	fill_folios(&model, 512, 3);
+	build(&array, &model, 512);
+	assert_true(array.nr <= 512);
+	assert_true(array.table_bytes <= 4096);
+	phyr_array_free(&array);
+	free(model.page);
+}
+
+/* Runs of all lengths: 1 to max_pages pages. */
+static void fill_ragged(struct model *model, unsigned long max_pages, u64 seed)
+{
+	unsigned long i, left = 0;
+	u64 addr = 0;
+
+	for (i = 0; i < model->pages; i++) {
+		if (!left) {
+			left = 1 + next_random(&seed) % max_pages;
+			addr = (next_random(&seed) % 100000000) << (PAGE_SHIFT + 1);
+		}
+		model->page[i] = addr;
+		addr += PAGE_SIZE;
+		left--;
+	}
+}
+
+static void test_ragged(void **state)
+{
+	static const unsigned long max_pages[] = { 2, 3, 5, 8, 100, 3000 };
+	u64 seed;
+	size_t m;
+
+	(void)state;
+	for (m = 0; m < sizeof(max_pages) / sizeof(*max_pages); m++) {
+		for (seed = 1; seed <= 8; seed++) {
+			struct model model = new_model(USER + seed * 1111, 20000000 + seed * 97);
+
+			fill_ragged(&model, max_pages[m], seed);
+			check_model(&model, seed % 2 ? 512 : 1);
+			free(model.page);
+		}
+	}
+}
+
+/* One long run and many short ones, at either end: what buckets are worst at. */
+static void test_lopsided(void **state)
+{
+	struct model model = new_model(USER + 5, 3000 * PAGE_SIZE);
+	unsigned long i;
+
+	(void)state;
+	for (i = 0; i < model.pages; i++)
+		model.page[i] = i < 2000 ? SZ_1G + (i << PAGE_SHIFT) : (5000000 - 2 * i) << PAGE_SHIFT;
+	check_model(&model, 512);
+	for (i = 0; i < model.pages; i++)
+		model.page[i] = i < 1000 ? (5000000 - 2 * i) << PAGE_SHIFT : SZ_1G + (i << PAGE_SHIFT);
+	check_model(&model, 512);
+	free(model.page);
+}
+
+/* What is added piecemeal and what is added whole gives the same array. */
+static void test_merge(void **state)
+{
+	struct model model = new_model(USER + 77, 4 * SZ_2M);
+	struct phyr_array whole, pieces;
+
+	(void)state;
+	fill_folios(&model, 512, 9);
+	build(&whole, &model, 512);
+	build(&pieces, &model, 1);
+	assert_int_equal(whole.nr, pieces.nr);
+	assert_int_equal(whole.table_bytes, pieces.table_bytes);
+	check_all(&pieces, &model);
+	phyr_array_free(&whole);
+	phyr_array_free(&pieces);
+	free(model.page);
+}
+
+/* The same page again and again: adjacent in the region, never in memory. */
+static void test_aliased(void **state)
+{
+	struct model model = new_model(USER, 1000 * PAGE_SIZE);
+	unsigned long i;
+
+	(void)state;
+	for (i = 0; i < model.pages; i++)
+		model.page[i] = SZ_1G;
+	check_model(&model, 512);
+	free(model.page);
+}
+
+/* Memory runs out at each allocation in turn; what was built can be taken back whole. */
+static void test_no_memory(void **state)
+{
+	struct model model = new_model(USER + 1, 3000 * PAGE_SIZE);
+	struct phyr_builder builder;
+	struct phyr_array array = {};
+	bool finished = false;
+	struct phyr run;
+	long after;
+
+	(void)state;
+	fill_ragged(&model, 5, 42);
+	for (after = 0; !finished; after++) {
+		size_t added, taken = 0;
+		int ret;
+
+		fail_alloc_after = after;
+		ret = feed(&builder, &model, 512);
+		added = builder.len;
+		if (!ret) {
+			ret = phyr_builder_finish(&builder, &array);
+			finished = !ret;
+		}
+		fail_alloc_after = -1;
+		if (finished)
+			break;
+		assert_int_equal(ret, -ENOMEM);
+		while (phyr_builder_take(&builder, &run)) {
+			assert_int_equal(run.addr, model_find(&model, taken));
+			taken += run.len;
+		}
+		assert_int_equal(taken, added);
+		assert_int_equal(allocated, 0);
+	}
+	assert_true(after > 3);
+	check_all(&array, &model);
+	phyr_array_free(&array);
+	assert_int_equal(allocated, 0);
+	free(model.page);
+}
+
+static void test_block_array(void **state)
+{
+	struct phyr_array array = {};
+	struct phyr phyr;
+	int i;
+
+	(void)state;
+	assert_int_equal(phyr_array_alloc_blocks(&array, 4), 0);
+	assert_int_equal(phyr_array_find(&array, 0).len, 0);
+	assert_int_equal(phyr_array_begin_blocks(&array, 0), -EINVAL);
+	assert_int_equal(phyr_array_begin_blocks(&array, 63), -EINVAL);
+
+	/* Refilled with blocks of another size, as a fast-registration MR is. */
+	for (i = 9; i <= 21; i += 4) {
+		u64 size = 1UL << i;
+
+		assert_int_equal(phyr_array_begin_blocks(&array, i), 0);
+		assert_int_equal(phyr_array_find(&array, 0).len, 0);
+		assert_int_equal(phyr_array_add_block(&array, 10 * size), 0);
+		assert_int_equal(phyr_array_add_block(&array, 11 * size), 0);
+		assert_int_equal(phyr_array_add_block(&array, 20 * size), 0);
+		phyr_array_end_blocks(&array, 100, 3 * size - 150);
+		assert_int_equal(array.nr, 2);
+		assert_int_equal(array.largest, 2 * size - 100);
+		assert_int_equal(array.smallest, size - 50);
+		phyr = phyr_array_find(&array, 0);
+		assert_int_equal(phyr.addr, 10 * size + 100);
+		assert_int_equal(phyr.len, size - 100);
+		phyr = phyr_array_find(&array, 2 * size - 100);
+		assert_int_equal(phyr.addr, 20 * size);
+		assert_int_equal(phyr.len, size - 50);
+		assert_int_equal(phyr_array_find(&array, 3 * size - 150).len, 0);
+	}
+
+	/* Full is full; and a length that was not given blocks is not believed. */
+	assert_int_equal(phyr_array_begin_blocks(&array, 12), 0);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(phyr_array_add_block(&array, SZ_1G + 4 * SZ_2M * i), 0);
+	assert_int_equal(phyr_array_add_block(&array, 0), -ENOMEM);
+	phyr_array_end_blocks(&array, 0, SIZE_MAX);
+	assert_int_equal(array.len, 4 * PAGE_SIZE);
+	phyr_array_end_blocks(&array, 5 * PAGE_SIZE, 1);
+	assert_int_equal(array.len, 0);
+	assert_int_equal(array.smallest, 0);
+
+	phyr_array_free(&array);
+	assert_int_equal(allocated, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_one_run),
+		cmocka_unit_test(test_uniform),
+		cmocka_unit_test(test_1g_of_2m_is_small),
+		cmocka_unit_test(test_ragged),
+		cmocka_unit_test(test_lopsided),
+		cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_aliased),
+		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_block_array),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("phyr array", tests, NULL, NULL);
+}
