@@ -40,9 +40,9 @@ static inline int folio_add_pins(struct folio *folio, unsigned int pins)
 
 /* What the atomic operations return. */
 #ifdef HAVE_RXE_RESPST
-typedef enum resp_states rxe_respst;
+#define rxe_respst enum resp_states
 #else
-typedef int rxe_respst;
+#define rxe_respst int
 #endif
 
 #ifndef HAVE_RXE_ATOMIC_OPS_LOCK

@@ -110,25 +110,7 @@ static inline struct phyr phyr_array_find(const struct phyr_array *array, size_t
 	return phyr;
 }
 
-/**
- * phyr_array_next_run - iterate over the runs of an array
- * @array: the array
- * @offset: offset of the run wanted, 0 at first; moved to the next run
- * @run: where to put the run
- *
- * Context: Any.
- * Return: false when there are no more runs, and @run is not written.
- */
 bool phyr_array_next_run(const struct phyr_array *array, size_t *offset, struct phyr *run);
-
-/**
- * phyr_array_for_each_run - loop over the runs of an array in order
- * @array: the array
- * @offset: size_t variable for the loop's own use
- * @run: struct phyr variable, the current run
- */
-#define phyr_array_for_each_run(array, offset, run) \
-	for ((offset) = 0; phyr_array_next_run(array, &(offset), &(run)); )
 
 int phyr_array_alloc_blocks(struct phyr_array *array, unsigned long capacity);
 int phyr_array_begin_blocks(struct phyr_array *array, unsigned int shift);

@@ -140,6 +140,15 @@ struct phyr phyr_array_find_run(const struct phyr_array *array, size_t offset, s
 	return run;
 }
 
+/**
+ * phyr_array_next_run - iterate over the runs of an array
+ * @array: the array
+ * @offset: offset of the run wanted, 0 at first; moved to the next run
+ * @run: where to put the run
+ *
+ * Context: Any.
+ * Return: false when there are no more runs, and @run is not written.
+ */
 bool phyr_array_next_run(const struct phyr_array *array, size_t *offset, struct phyr *run)
 {
 	struct phyr found = phyr_array_find_run(array, *offset, SIZE_MAX);
@@ -225,7 +234,7 @@ EXPORT_SYMBOL_GPL(phyr_array_add_block);
 void phyr_array_end_blocks(struct phyr_array *array, u64 skew, size_t len)
 {
 	u64 held = (u64)array->nr << array->shift;
-	size_t offset;
+	size_t offset = 0;
 	struct phyr run;
 
 	array->skew = skew;
@@ -233,7 +242,7 @@ void phyr_array_end_blocks(struct phyr_array *array, u64 skew, size_t len)
 	array->nr = 0;
 	array->largest = 0;
 	array->smallest = SIZE_MAX;
-	phyr_array_for_each_run(array, offset, run) {
+	while (phyr_array_next_run(array, &offset, &run)) {
 		array->nr++;
 		array->largest = max(array->largest, run.len);
 		array->smallest = min(array->smallest, run.len);

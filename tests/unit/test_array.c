@@ -147,11 +147,11 @@ static void check_offset(const struct phyr_array *array, const struct model *mod
 /* The runs as they must be: maximal, in order, covering the region. */
 static void check_runs(const struct phyr_array *array, const struct model *model)
 {
-	size_t largest = 0, smallest = SIZE_MAX, offset, done = 0;
+	size_t largest = 0, smallest = SIZE_MAX, offset = 0, done = 0;
 	unsigned long nr = 0;
 	struct phyr run, last = {};
 
-	phyr_array_for_each_run(array, offset, run) {
+	while (phyr_array_next_run(array, &offset, &run)) {
 		assert_int_equal(run.addr, model_find(model, done));
 		assert_true(!last.len || last.addr + last.len != run.addr);
 		done += run.len;
@@ -296,6 +296,16 @@ static void test_ragged(void **state)
 	}
 }
 
+static u64 long_run(unsigned long page)
+{
+	return SZ_1G + (page << PAGE_SHIFT);
+}
+
+static u64 short_run(unsigned long page)
+{
+	return (5000000 - 2 * page) << PAGE_SHIFT;
+}
+
 /* One long run and many short ones, at either end: what buckets are worst at. */
 static void test_lopsided(void **state)
 {
@@ -304,10 +314,10 @@ static void test_lopsided(void **state)
 
 	(void)state;
 	for (i = 0; i < model.pages; i++)
-		model.page[i] = i < 2000 ? SZ_1G + (i << PAGE_SHIFT) : (5000000 - 2 * i) << PAGE_SHIFT;
+		model.page[i] = i < 2000 ? long_run(i) : short_run(i);
 	check_model(&model, 512);
 	for (i = 0; i < model.pages; i++)
-		model.page[i] = i < 1000 ? (5000000 - 2 * i) << PAGE_SHIFT : SZ_1G + (i << PAGE_SHIFT);
+		model.page[i] = i < 1000 ? short_run(i) : long_run(i);
 	check_model(&model, 512);
 	free(model.page);
 }
