@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * ib_reg_mr: what its parts tell each other.
+ *
+ *	ib_reg_mr.c		opens the device, goes through backings and sizes
+ *	ib_reg_mr_options.c	the command line
+ *	ib_reg_mr_measure.c	one row: registers and releases, takes the times
+ *	ib_reg_mr_print.c	table and JSON
+ *	backing.c		memory to register
+ *	nldev.c			what the kernel says of the MR
+ */
+#ifndef PERF_IB_REG_MR_H
+#define PERF_IB_REG_MR_H
+
+#include <infiniband/verbs.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "backing.h"
+#include "nldev.h"
+
+#define PROGRAM "ib_reg_mr"
+#define __printf(format, args) __attribute__((__format__(printf, format, args)))
+
+/* The build gives it; this is for who compiles by hand. */
+#ifndef PHYR_VERSION
+#define PHYR_VERSION "0"
+#endif
+
+enum {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+};
+
+/* Options */
+
+struct options {
+	const char *device;		/* NULL: the first there is */
+	size_t *sizes;
+	size_t nr_sizes;
+	enum backing_kind *backings;
+	size_t nr_backings;
+	bool all;			/* sizes are powers of two up to the only one in sizes[] */
+	bool size_given;
+	bool keep_going;
+	bool read_only;
+	bool aliased;
+	bool untouched;
+	bool shuffled;
+	size_t offset;
+	size_t iters;			/* 0: as many as fit into about a second */
+	int warmup;			/* negative: a few */
+	bool json;
+	const char *json_file;		/* NULL: stdout, in place of the table */
+};
+
+/*
+ * True if there is something to run. Otherwise the program is to end with *status: after -h and -V,
+ * and after a mistake, which was explained.
+ */
+bool options_parse(struct options *opts, int argc, char **argv, int *status);
+void options_free(struct options *opts);
+
+/* Measuring */
+
+struct bench {
+	const struct options *opts;
+	const char *device;
+	uint32_t device_index;
+	struct ibv_pd *pd;
+	int access;
+	int netlink;			/* negative: the kernel cannot be asked about MRs */
+	const atomic_int *stop;		/* not 0: end soon */
+};
+
+/* Microseconds. */
+struct timing {
+	double min;
+	double median;
+	double p99;
+	double max;
+};
+
+enum stage {
+	STAGE_NONE,
+	STAGE_MEMORY,			/* no memory of the kind: nothing was registered */
+	STAGE_REGISTRATION,
+	STAGE_RELEASE,
+};
+
+struct result {
+	size_t bytes;
+	enum backing_kind backing;
+	size_t iterations;
+	struct timing reg;
+	struct timing dereg;
+	struct mr_facts facts;
+	enum stage failed;
+	int error;			/* errno, if something failed */
+	char why[512];			/* and in words */
+};
+
+/*
+ * Fill in a row. What goes wrong is part of the result. Measures nothing (no iterations, no
+ * failure) if told to stop before the first iteration was complete.
+ */
+void measure(const struct bench *bench, enum backing_kind kind, size_t size, struct result *result);
+
+const char *stage_name(enum stage stage);
+
+/* Printing */
+
+struct run_info {
+	const struct options *opts;
+	const char *device;
+	char driver[64];
+	char kernel[128];
+};
+
+/* The kernel's count of entries that describe an MR to the device; false if it does not tell. */
+bool result_entries(const struct result *r, uint64_t *entries);
+
+void print_table_header(FILE *out, const struct run_info *info);
+void print_table_row(FILE *out, const struct result *r);
+void print_table_end(FILE *out);
+void print_json(FILE *out, const struct run_info *info, const struct result *results, size_t nr,
+		bool interrupted);
+
+#endif

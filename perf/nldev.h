@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * What the kernel says of a device and of a memory region, over RDMA netlink.
+ *
+ * This is what `rdma resource show mr -dd` prints. A driver may report numbers of its own for each
+ * MR, every one under a name; phyr's drivers report those below, and other drivers need not know
+ * any of them.
+ */
+#ifndef PERF_NLDEV_H
+#define PERF_NLDEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mr_fact {
+	MR_PHYRS,		/* physically contiguous ranges */
+	MR_DMA_ENTRIES,		/* ranges as the device sees them */
+	MR_LARGEST,		/* the largest range, in bytes */
+	MR_SMALLEST,		/* the smallest range, in bytes */
+	MR_METADATA,		/* bytes of kernel memory that describe the MR */
+	MR_PINNED_PAGES,	/* base pages pinned */
+	MR_NR_FACTS
+};
+
+struct mr_facts {
+	bool known[MR_NR_FACTS];
+	uint64_t value[MR_NR_FACTS];
+};
+
+/* The driver's name for a fact, as it is in netlink and in our JSON. */
+const char *mr_fact_name(enum mr_fact fact);
+
+/* A socket to RDMA netlink, or -errno. */
+int nldev_open(void);
+
+/*
+ * Name of the driver behind a device, such as "rxe". 0 or -errno; -ENOENT where the kernel does not
+ * tell.
+ */
+int nldev_driver(int sk, uint32_t device, char *name, size_t len);
+
+/*
+ * Facts about this process's MR with @lkey and @length on @device. The kernel shows keys only with
+ * CAP_NET_ADMIN; without, length and process decide, so that there should be one such MR.
+ * 0 with as many facts known as the driver reports (often none), or -errno; -ENOENT if there is no
+ * such MR.
+ */
+int nldev_mr_facts(int sk, uint32_t device, uint32_t lkey, uint64_t length, struct mr_facts *facts);
+
+#endif
