@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""Runs test suites and counts their results; called by tests/run.
+
+A suite is an executable file in tests/suites. Two comments in it tell about it:
+
+    # suite: what it tests, in a line
+    # kernels: each | any      run it for each kernel, or once
+
+It is called with the name of a kernel, and prints TAP: "ok NAME", "not ok NAME",
+"ok NAME # SKIP why", and plans ("1..N"), of which there may be several, one in
+front of each part. Lines with "#" are diagnostics. What would hide a failure is
+one: a suite that exits with an error, that prints no results, or fewer than it
+has planned.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+
+TESTS = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(TESTS)
+LOGS = os.path.join(TOP, "build", "test-logs")
+KERNELS = ["stable", "backports"]
+# In the order in which they run: what is quick and tells most comes first.
+DEFAULT = ["unit", "lab", "build", "verbs", "mr-size", "bad-input", "perftest"]
+
+RESULT = re.compile(r"^(ok|not ok)\b[ \t]*\d*[ \t]*(?:-[ \t]+)?(.*)$")
+PLAN = re.compile(r"^1\.\.(\d+)\s*$")
+SKIP = re.compile(r"#\s*SKIP\b\s*(.*)", re.IGNORECASE)
+
+
+class Suite:
+    def __init__(self, name):
+        self.name = name
+        self.path = os.path.join(TESTS, "suites", name)
+        with open(self.path, encoding="utf-8") as script:
+            text = script.read()
+        self.about = self._comment(text, "suite")
+        self.once = self._comment(text, "kernels") == "any"
+
+    def _comment(self, text, key):
+        found = re.search(rf"^# {key}: (.*)$", text, re.MULTILINE)
+        if not found:
+            sys.exit(f"tests/run: {self.path} has no '# {key}:' line")
+        return found.group(1)
+
+
+class Results:
+    """Counts results, and keeps what a summary needs."""
+
+    def __init__(self):
+        self.passed = 0
+        self.failures = []
+        self.skips = []
+
+    def add(self, where, ok, name):
+        skip = SKIP.search(name)
+        if not ok:
+            self.failures.append(f"{where}: {name}")
+        elif skip:
+            self.skips.append(f"{where}: {name}")
+        else:
+            self.passed += 1
+
+    def line(self):
+        return f"{self.passed} passed, {len(self.failures)} failed, {len(self.skips)} skipped"
+
+
+def suites():
+    names = sorted(os.listdir(os.path.join(TESTS, "suites")))
+    return {name: Suite(name) for name in names}
+
+
+class Tap:
+    """Reads a suite's output, line by line."""
+
+    def __init__(self, results, where):
+        self.results = results
+        self.where = where
+        self.seen = 0
+        self.planned = 0
+
+    def read(self, line):
+        plan = PLAN.match(line)
+        result = RESULT.match(line)
+        if plan:
+            self.check_plan()
+            self.planned += int(plan.group(1))
+        elif result:
+            self.seen += 1
+            self.results.add(self.where, result.group(1) == "ok", result.group(2))
+
+    def check_plan(self):
+        if self.seen < self.planned:
+            self.fail(f"{self.planned} results were planned, {self.seen} came")
+        # Results without a plan count as their own.
+        self.planned = self.seen
+
+    def fail(self, why):
+        print(f"not ok {why}", flush=True)
+        self.seen += 1
+        self.results.add(self.where, False, why)
+
+
+def run_suite(suite, kernel, results):
+    where = suite.name if suite.once else f"{suite.name} ({kernel})"
+    print(f"# {where}: {suite.about}", flush=True)
+    begin = time.monotonic()
+    failures = len(results.failures)
+    tap = Tap(results, where)
+    log_path = os.path.join(LOGS, f"{suite.name}.{kernel}.log")
+    with open(log_path, "wb") as log:
+        child = subprocess.Popen([suite.path, kernel], stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for raw in child.stdout:
+            log.write(raw)
+            line = raw.decode("utf-8", "replace").rstrip("\r\n")
+            print(line, flush=True)
+            tap.read(line)
+        status = child.wait()
+    tap.check_plan()
+    if status and len(results.failures) == failures:
+        tap.fail(f"the suite exited with status {status}")
+    if not tap.seen:
+        tap.fail("the suite had no results")
+    print(f"# {where}: {time.monotonic() - begin:.0f} s; log: {os.path.relpath(log_path)}",
+          flush=True)
+
+
+def parse_args(known):
+    parser = argparse.ArgumentParser(
+        prog="tests/run",
+        description="Run test suites in virtual machines; installs and builds what it needs.",
+        epilog="Exit status: 0 if nothing failed. The last line counts the results.")
+    parser.add_argument("--kernel", choices=KERNELS + ["all"], default="all",
+                        help="kernel to test on (default: all)")
+    parser.add_argument("--list", action="store_true", help="list the suites and exit")
+    parser.add_argument("suites", nargs="*", metavar="SUITE",
+                        help="default: " + " ".join(DEFAULT))
+    args = parser.parse_args()
+    for name in args.suites:
+        if name not in known:
+            parser.error(f"no suite '{name}'; there are: {' '.join(known)}")
+    return args
+
+
+def main():
+    known = suites()
+    args = parse_args(known)
+    if args.list:
+        for name in sorted(known, key=lambda n: DEFAULT.index(n) if n in DEFAULT else len(DEFAULT)):
+            kind = "" if name in DEFAULT else " (on request)"
+            print(f"{name:<12} {known[name].about}{kind}")
+        return 0
+
+    os.makedirs(LOGS, exist_ok=True)
+    if subprocess.run([os.path.join(TESTS, "vm", "setup")], check=False).returncode:
+        sys.exit("tests/run: the lab could not be set up; see above")
+    kernels = KERNELS if args.kernel == "all" else [args.kernel]
+    results = Results()
+    begin = time.monotonic()
+    for name in args.suites or DEFAULT:
+        suite = known[name]
+        for kernel in kernels[:1] if suite.once else kernels:
+            run_suite(suite, kernel, results)
+
+    print(f"\n# {time.monotonic() - begin:.0f} s in all")
+    for skip in results.skips:
+        print(f"# skipped: {skip}")
+    for failure in results.failures:
+        print(f"# FAILED: {failure}")
+    print(results.line())
+    return 1 if results.failures or not results.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
