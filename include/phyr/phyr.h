@@ -18,6 +18,7 @@
 #ifndef PHYR_PHYR_H
 #define PHYR_PHYR_H
 
+#include <asm/barrier.h>
 #include <linux/types.h>
 
 /**
@@ -37,7 +38,8 @@ struct phyr {
  * @largest: length of the longest run, in bytes
  * @smallest: length of the shortest run, in bytes
  * @table_bytes: memory allocated for the tables below
- * @capacity: number of entries that @block has room for
+ * @capacity: blocks: number of entries that there is room for
+ * @blocks: blocks: number of entries; all of them have been set
  * @skew: bytes of the first block (or page) that lie before offset 0
  * @shift: log2 of the size of a block; 0 if the runs are stored as extents
  * @bucket_shift: extents: log2 of the pages in a bucket
@@ -60,6 +62,7 @@ struct phyr_array {
 	size_t smallest;
 	size_t table_bytes;
 	unsigned long capacity;
+	unsigned long blocks;
 	u64 skew;
 	u8 shift;
 	u8 bucket_shift;
@@ -100,8 +103,13 @@ static inline struct phyr phyr_array_find(const struct phyr_array *array, size_t
 		return phyr_array_find_extent(array, offset);
 
 	index = (array->skew + offset) >> array->shift;
-	/* Always true of a pinned region; not of a block array being refilled. */
-	if (index >= array->capacity)
+	/*
+	 * Never so in a pinned region, but in a block array that is being
+	 * refilled. The acquire pairs with the release in phyr_array_add_block():
+	 * whatever else is seen of the old and the new, an entry that is read
+	 * has been written.
+	 */
+	if (index >= smp_load_acquire(&array->blocks))
 		return phyr;
 	in_block = (array->skew + offset) & ((1ULL << array->shift) - 1);
 	left = (1ULL << array->shift) - in_block;

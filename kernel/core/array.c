@@ -26,6 +26,7 @@
 #include <linux/kernel.h>
 #include <linux/limits.h>
 #include <linux/mm.h>
+#include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -34,11 +35,12 @@
 /* Enough for any region, and still a valid shift. */
 #define ONE_SHIFT 63
 
-/* Does not need contiguous memory. kvmalloc() itself warns above INT_MAX. */
+/* Does not need contiguous memory. Above INT_MAX, kvmalloc() takes a size for a mistake. */
 static void *alloc_table(struct phyr_array *array, unsigned long nr, size_t size)
 {
-	size_t bytes = nr * size;
-	void *table = bytes > INT_MAX ? vmalloc(bytes) : kvmalloc(bytes, GFP_KERNEL);
+	size_t bytes = array_size(nr, size);
+	void *table = bytes > INT_MAX ? __vmalloc(bytes, GFP_KERNEL | __GFP_NOWARN) :
+					kvmalloc(bytes, GFP_KERNEL);
 
 	if (table)
 		array->table_bytes += bytes;
@@ -51,6 +53,7 @@ void phyr_array_set_one(struct phyr_array *array, u64 addr)
 	array->one = addr;
 	array->block = &array->one;
 	array->capacity = 1;
+	array->blocks = 1;
 	array->skew = 0;
 	array->shift = ONE_SHIFT;
 }
@@ -170,8 +173,8 @@ EXPORT_SYMBOL_GPL(phyr_array_next_run);
  * again, as those of a fast-registration MR are: phyr_array_begin_blocks(),
  * phyr_array_add_block() for each, phyr_array_end_blocks(). These three do not
  * sleep. Their caller excludes concurrent calls, and look-ups if it wants
- * these to be right; a look-up that comes all the same reads no memory that is
- * not the table's.
+ * these to be right: one that comes all the same may find a block of the old
+ * region or of the new, but never anything that was not given as a block.
  *
  * Context: May sleep.
  * Return: 0 or -ENOMEM.
@@ -200,6 +203,7 @@ int phyr_array_begin_blocks(struct phyr_array *array, unsigned int shift)
 		return -EINVAL;
 	array->len = 0;
 	array->nr = 0;
+	array->blocks = 0;
 	array->skew = 0;
 	array->shift = shift;
 	return 0;
@@ -216,9 +220,11 @@ EXPORT_SYMBOL_GPL(phyr_array_begin_blocks);
  */
 int phyr_array_add_block(struct phyr_array *array, phys_addr_t addr)
 {
-	if (array->nr == array->capacity)
+	if (array->blocks == array->capacity)
 		return -ENOMEM;
-	array->block[array->nr++] = addr;
+	array->block[array->blocks] = addr;
+	/* A look-up that sees the number sees the block: see phyr_array_find(). */
+	smp_store_release(&array->blocks, array->blocks + 1);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(phyr_array_add_block);
@@ -233,7 +239,7 @@ EXPORT_SYMBOL_GPL(phyr_array_add_block);
  */
 void phyr_array_end_blocks(struct phyr_array *array, u64 skew, size_t len)
 {
-	u64 held = (u64)array->nr << array->shift;
+	u64 held = (u64)array->blocks << array->shift;
 	size_t offset = 0;
 	struct phyr run;
 

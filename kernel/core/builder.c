@@ -98,7 +98,7 @@ int phyr_builder_add(struct phyr_builder *builder, phys_addr_t addr, size_t len)
  * @builder: the builder; nothing can be added to it any more
  * @run: where to put the run
  *
- * Context: May sleep, if there was more than a chunk.
+ * Context: May sleep.
  * Return: false when there are no more runs. The builder then holds no memory.
  */
 bool phyr_builder_take(struct phyr_builder *builder, struct phyr *run)
@@ -141,6 +141,11 @@ static unsigned int bucket_shift(unsigned long pages, unsigned long runs)
 	return shift;
 }
 
+/*
+ * Blocks are counted, and their addresses never compared: that of the first
+ * may lie before physical address 0 and wrap around, since only its end need
+ * be memory. What is added to it on look-up wraps back.
+ */
 static void fill_blocks(struct phyr_builder *builder, struct phyr_array *array)
 {
 	u64 skew = array->skew, size = 1ULL << array->shift;
@@ -148,13 +153,15 @@ static void fill_blocks(struct phyr_builder *builder, struct phyr_array *array)
 	struct phyr run;
 
 	while (phyr_builder_take(builder, &run)) {
-		u64 end = run.addr + run.len;
+		unsigned long nr = (skew + run.len + size - 1) >> array->shift;
 		u64 addr = run.addr - skew;
 
-		/* Only the region's first block begins before its first byte. */
-		for (skew = 0; addr < end; addr += size)
+		for (; nr; nr--, addr += size)
 			*block++ = addr;
+		/* Only the region's first block begins before its first byte. */
+		skew = 0;
 	}
+	array->blocks = block - array->block;
 }
 
 static void fill_extents(struct phyr_builder *builder, struct phyr_array *array)

@@ -2,11 +2,14 @@
 /*
  * A look at a page table without locks.
  *
- * With interrupts off, no table that we have reached is freed under us: its
- * freeing waits for an RCU grace period or for an IPI to this CPU, the same
- * that GUP-fast and KVM's host_pfn_mapping_level() rely on. An entry may
- * change at any time all the same, so each is read once, and what is returned
- * was true at one moment; what it is worth afterwards is the caller's affair.
+ * With interrupts off, no table of user memory that we have reached is freed
+ * under us: its freeing waits for an RCU grace period or for an IPI to this
+ * CPU, the same that GUP-fast and KVM's host_pfn_mapping_level() rely on. The
+ * kernel's own tables are freed otherwise, and are not looked at.
+ *
+ * An entry may change at any time all the same, so each is read once, and what
+ * is returned was true at one moment; what it is worth afterwards is the
+ * caller's affair.
  */
 #include <linux/irqflags.h>
 #include <linux/mm.h>
@@ -55,7 +58,7 @@ static struct phyr_mapping look_pud(p4d_t *p4dp, p4d_t p4d, unsigned long addr, 
 /**
  * phyr_look - what is mapped at an address
  * @mm: address space of the caller
- * @addr: user address
+ * @addr: untagged user address; nothing is ever mapped at one that is not
  * @write: whether the access asked for is a write
  *
  * Context: Any. Takes no locks.
@@ -67,6 +70,9 @@ struct phyr_mapping phyr_look(struct mm_struct *mm, unsigned long addr, bool wri
 	unsigned long flags;
 	p4d_t *p4dp, p4d;
 	pgd_t *pgdp, pgd;
+
+	if (addr >= TASK_SIZE_MAX)
+		return seen;
 
 	local_irq_save(flags);
 	pgdp = pgd_offset(mm, addr);

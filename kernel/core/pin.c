@@ -12,18 +12,18 @@
  *  - GUP's one pin did all that a longterm pin has to do, and does it for a
  *    folio, not for a page: it faulted the memory in, broke or unshared COW,
  *    migrated the folio out of movable zones, and refused what must not be
- *    pinned (secretmem, DAX, writable pages of dirty-tracking filesystems).
+ *    pinned (secretmem, fsdax, writable pages of dirty-tracking filesystems).
  *
  *  - With that pin held the folio cannot be freed, split, migrated or
  *    collapsed, since all of these give up on unexpected references.
  *
  *  - Then, and not before, the page table is looked at again (pagetable.c).
  *    If a leaf that permits the access maps, at our address, our very page,
- *    then the rest of the leaf maps the pages that follow in the same folio,
- *    as a leaf never maps two folios. They were mapped at that moment, which
- *    is all that GUP promises of any page. A munmap(), mremap(), split or
- *    fork() since GUP's pin has left something else there, or no leaf; one
- *    that comes later finds pages that are pinned, as after GUP.
+ *    then the rest of the leaf maps the pages that follow it, as far as they
+ *    are in the same folio. They were mapped at that moment, which is what GUP
+ *    promises of any page. A munmap(), mremap(), split or fork() since GUP's
+ *    pin has left something else there, or no leaf; one that comes later finds
+ *    pages that are pinned, as after GUP.
  *
  *  - A page of an anonymous folio may be pinned only while it is exclusive to
  *    this process, which PageAnonExclusive says: once for a folio mapped by a
@@ -39,8 +39,14 @@
  *    ZONE_DEVICE memory is not made of large folios.
  *
  * If anything looks different, the one page stays pinned, and GUP is given the
- * others in batches. The look at the page table is a hint, and correctness
- * does not depend on it.
+ * others in batches. (The look before GUP's pin only decides how many pages to
+ * ask for, and nothing but time depends on it.)
+ *
+ * One thing GUP would see that we do not: a process which, between GUP's pin
+ * and our look, replaces a shared mapping of a file by a private one of the
+ * same huge page gets a read-only pin of the file's pages, where GUP would
+ * first have given it copies of its own. It could read those pages anyway; it
+ * only fails to see in its MR what it writes to its private mapping later.
  *
  * The zero folio carries no pins, and no function that pins or unpins counts
  * any for it. (A longterm pin breaks COW, so it is hardly ever met here.)
@@ -51,9 +57,11 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
+#include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "array.h"
 #include "builder.h"
@@ -72,10 +80,9 @@
 #define UNPIN_STEP 32768UL
 
 /*
- * A folio is given no more pins in one step when it has this many references:
- * half the way from there to overflow is room for 2048 CPUs that have all
- * just looked and are adding the pages of a 1 GiB folio. GUP itself adds one
- * at a time, and looks at the sign.
+ * A folio that has this many references is left to GUP, which refuses when the
+ * number has turned negative. From here to there is room for 2048 CPUs that
+ * have all just looked and add the pages of a 1 GiB folio.
  */
 #define MAX_FOLIO_REFS (INT_MAX - INT_MAX / 4)
 
@@ -171,19 +178,33 @@ static unsigned long pages_in_leaf(struct pinner *pinner, unsigned long va, stru
 }
 
 /*
+ * Add pins to a folio that has one. Preemption is off so that not more tasks
+ * than there are CPUs can be between the look at the number of references and
+ * their addition.
+ */
+static bool add_pins(struct folio *folio, unsigned long nr)
+{
+	bool added;
+
+	preempt_disable();
+	added = folio_ref_count(folio) <= MAX_FOLIO_REFS && !folio_add_pins(folio, nr);
+	preempt_enable();
+	return added;
+}
+
+/*
  * The page at va is pinned. Pin those that follow it in the same leaf. Returns
  * the number of pages now pinned from va on.
  */
 static unsigned long pin_rest_of_leaf(struct pinner *pinner, unsigned long va, struct page *page)
 {
 	struct phyr_mapping seen = phyr_look(pinner->mm, va, pinner->gup_flags & FOLL_WRITE);
-	struct folio *folio = page_folio(page);
 	unsigned long nr;
 
 	if (seen.level != PHYR_LEAF)
 		return 1;
 	nr = pages_in_leaf(pinner, va, page, &seen);
-	if (nr > 1 && folio_ref_count(folio) <= MAX_FOLIO_REFS && !folio_add_pins(folio, nr - 1))
+	if (nr > 1 && add_pins(page_folio(page), nr - 1))
 		return nr;
 	/* GUP shall have the leaf then, but not page by page. */
 	pinner->batch_until = seen.end;
@@ -271,7 +292,6 @@ int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, boo
 	struct page *few_pages[FEW_PAGES];
 	struct pinner pinner = {
 		.mm = current->mm,
-		.start = start,
 		.gup_flags = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0),
 		.pages = few_pages,
 		.max_pages = FEW_PAGES,
@@ -280,6 +300,8 @@ int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, boo
 	struct phyr run;
 	int ret;
 
+	start = untagged_addr(start);
+	pinner.start = start;
 	if (!len || check_add_overflow(start, len, &pinner.stop) ||
 	    PAGE_ALIGN(pinner.stop) < pinner.stop)
 		return -EINVAL;

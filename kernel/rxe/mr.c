@@ -12,10 +12,7 @@
  *  DMA MR    nothing: its addresses are the kernel's own
  *
  * rxe's page table in struct rxe_mr (page_info and what belongs to it) stays
- * empty. An MR is found by its key through the pool, which holds a reference
- * while the MR is used, so that its umem cannot go in the middle of a copy:
- * rxe_mr_cleanup() runs when the last reference is gone.
- */
+XX */
 #include <linux/ioport.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -139,8 +136,12 @@ static int set_page(struct ib_mr *ibmr, u64 dma_addr)
 /*
  * Map a fast MR. An entry is a page of the MR's page size, be it larger or
  * smaller than the CPU's, so what was allocated with the MR is always enough,
- * and nothing sleeps here. The MR is free or its owner has invalidated it:
- * nobody looks anything up meanwhile.
+ * and nothing sleeps here. The owner has invalidated the MR before, if he
+ * keeps the rules; a copy that is under way all the same finds old memory or
+ * new (see phyr_array_alloc_blocks()).
+ *
+ * ib_sg_to_pages() returns the number of entries mapped whole: 0 is no error,
+ * as a part of the first may be, and that part is to be used.
  */
 int rxe_map_mr_sg(struct ib_mr *ibmr, struct scatterlist *sgl, int sg_nents,
 		  unsigned int *sg_offset)
@@ -156,8 +157,8 @@ int rxe_map_mr_sg(struct ib_mr *ibmr, struct scatterlist *sgl, int sg_nents,
 	if (phyr_array_begin_blocks(phyrs, ilog2(ibmr->page_size)))
 		return -EINVAL;
 	mapped = ib_sg_to_pages(ibmr, sgl, sg_nents, sg_offset, set_page);
-	if (mapped > 0)
-		phyr_array_end_blocks(phyrs, ibmr->iova & (ibmr->page_size - 1), ibmr->length);
+	phyr_array_end_blocks(phyrs, ibmr->iova & (ibmr->page_size - 1),
+			      mapped < 0 ? 0 : ibmr->length);
 	return mapped;
 }
 

@@ -42,9 +42,17 @@ extern long allocated;
 void *shim_alloc(size_t size);
 void shim_free(void *block);
 
+#define __GFP_NOWARN 0
+#define array_size(nr, size) \
+	((size) && (nr) > SIZE_MAX / (size) ? SIZE_MAX : (nr) * (size))
+
+/* One thread: what orders memory on a CPU orders it here. */
+#define smp_load_acquire(place) (*(place))
+#define smp_store_release(place, value) (*(place) = (value))
+
 #define kmalloc(size, gfp) shim_alloc(size)
 #define kvmalloc(size, gfp) shim_alloc(size)
-#define vmalloc(size) shim_alloc(size)
+#define __vmalloc(size, gfp) shim_alloc(size)
 #define kfree(block) shim_free(block)
 #define kvfree(block) shim_free(block)
 

@@ -261,6 +261,46 @@ static void test_1g_of_2m_is_small(void **state)
 	free(model.page);
 }
 
+/*
+ * Where the region's first byte has a lower address in memory than in its
+ * block, the block begins before physical address 0. A user can make blocks of
+ * any size, by mapping two pages around a round address.
+ */
+static void test_first_block_before_zero(void **state)
+{
+	static const unsigned int edges[] = { 13, 21, 22, 30, 31, 40, 44, 46 };
+	unsigned long before;
+	size_t e;
+
+	(void)state;
+	for (e = 0; e < sizeof(edges) / sizeof(*edges); e++) {
+		for (before = 1; before <= 3; before++) {
+			unsigned long start = (1UL << edges[e]) - before * PAGE_SIZE;
+			struct model model = new_model(start + 123, 5 * PAGE_SIZE);
+			unsigned long i;
+
+			for (i = 0; i < model.pages; i++)
+				model.page[i] = (i < before ? 16 + i : 500 + i) << PAGE_SHIFT;
+			check_model(&model, 512);
+			free(model.page);
+		}
+	}
+}
+
+/* The same with whole folios: low in memory, and just below a multiple of 1 GiB for the user. */
+static void test_low_folio(void **state)
+{
+	struct model model = new_model(USER + SZ_1G - SZ_2M, SZ_1G + SZ_2M);
+	unsigned long i;
+
+	(void)state;
+	for (i = 0; i < model.pages; i++)
+		model.page[i] = i < 512 ? 64 * SZ_2M + (i << PAGE_SHIFT) :
+					  3 * SZ_1G + ((i - 512) << PAGE_SHIFT);
+	check_model(&model, 512);
+	free(model.page);
+}
+
 /* Runs of all lengths: 1 to max_pages pages. */
 static void fill_ragged(struct model *model, unsigned long max_pages, u64 seed)
 {
@@ -275,6 +315,29 @@ static void fill_ragged(struct model *model, unsigned long max_pages, u64 seed)
 		model->page[i] = addr;
 		addr += PAGE_SIZE;
 		left--;
+	}
+}
+
+/* Shapes that nobody thought of. */
+static void test_random_regions(void **state)
+{
+	u64 random = 20240607;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 3000; i++) {
+		unsigned long edge = 1UL << (13 + next_random(&random) % 34);
+		unsigned long before = next_random(&random) % (64 * PAGE_SIZE);
+		unsigned long start = edge < before + PAGE_SIZE ? edge : edge - before;
+		struct model model;
+
+		model = new_model(start, 1 + next_random(&random) % (100 * PAGE_SIZE));
+		if (next_random(&random) % 2)
+			fill_ragged(&model, 1 + next_random(&random) % 20, next_random(&random));
+		else
+			fill_folios(&model, 1UL << (next_random(&random) % 7), next_random(&random));
+		check_model(&model, 1 + next_random(&random) % 20);
+		free(model.page);
 	}
 }
 
@@ -449,7 +512,10 @@ int main(void)
 		cmocka_unit_test(test_one_run),
 		cmocka_unit_test(test_uniform),
 		cmocka_unit_test(test_1g_of_2m_is_small),
+		cmocka_unit_test(test_first_block_before_zero),
+		cmocka_unit_test(test_low_folio),
 		cmocka_unit_test(test_ragged),
+		cmocka_unit_test(test_random_regions),
 		cmocka_unit_test(test_lopsided),
 		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_aliased),
