@@ -25,7 +25,7 @@ TOP = os.path.dirname(TESTS)
 LOGS = os.path.join(TOP, "build", "test-logs")
 KERNELS = ["stable", "backports"]
 # In the order in which they run: what is quick and tells most comes first.
-DEFAULT = ["unit", "lab", "build", "verbs", "mr-size", "bad-input", "perftest"]
+DEFAULT = ["unit", "lab", "build", "verbs", "mr-size", "bad-input", "nvme", "perftest"]
 
 RESULT = re.compile(r"^(ok|not ok)\b[ \t]*\d*[ \t]*(?:-[ \t]+)?(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)\s*$")
