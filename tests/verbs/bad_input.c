@@ -1,0 +1,771 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * bad_input: registrations that must fail, or that look as if they should.
+ *
+ * Each case prints what came of it, "# result CASE: ERRNO" ("ok" if it registered). The suite runs
+ * the program under stock rxe and under ours in one boot and demands the same lines. Besides, each
+ * case knows what may come of it; nothing may be left pinned (the runner sees to that), and a good
+ * registration must work afterwards.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL	102
+#endif
+
+/* The first address that no process can have (with four levels of page tables). */
+#define TASK_END	((1UL << 47) - SZ_4K)
+
+#define RW		(PROT_READ | PROT_WRITE)
+#define ANON		(MAP_PRIVATE | MAP_ANONYMOUS)
+#define PAGES		16
+
+static const char *file_dir;	/* where to make a file on ext4 */
+
+/* --- what may come of a case -------------------------------------------------------------- */
+
+/* One or two outcomes: 0 means that it registers; same twice if there is only one. */
+struct may {
+	int one, other;
+};
+
+static bool may_be(struct may may, int err)
+{
+	return err == may.one || err == may.other;
+}
+
+/*
+ * One attempt. Returns 0 or the errno, and leaves nothing behind; what was registered is released
+ * at once.
+ */
+static int attempt_iova(struct ibv_pd *pd, void *addr, size_t len, uint64_t iova, int access)
+{
+	struct ibv_mr *mr;
+	int err;
+
+	errno = 0;
+	mr = ibv_reg_mr_iova(pd, addr, len, iova, access);
+	if (!mr)
+		return errno ?: ENODATA;	/* a failure without a reason is none */
+	err = ibv_dereg_mr(mr);
+	if (err)
+		fail("ibv_dereg_mr: %s", errno_name(err));
+	return err;
+}
+
+static int attempt(void *addr, size_t len, int access)
+{
+	return attempt_iova(dev.pd, addr, len, (uintptr_t)addr, access);
+}
+
+/* A good registration works. */
+static int good_one(void)
+{
+	static char page[2 * SZ_4K] __attribute__((aligned(SZ_4K)));
+	int err = attempt(page + 11, SZ_4K, ACCESS_ALL);
+
+	return err ? fail("afterwards a good registration fails: %s", errno_name(err)) : PASSED;
+}
+
+static int outcome(const char *name, int err, struct may may)
+{
+	diag("result %s: %s", name, errno_name(err));
+	if (!may_be(may, err)) {
+		fail("%s", errno_name(err));
+		fail("expected %s", errno_name(may.one));
+		if (may.other != may.one)
+			fail("or %s", errno_name(may.other));
+		return FAILED;
+	}
+	return good_one();
+}
+
+/* Failing many times must cost nothing: a leak of one page or one object a time would show. */
+enum { TIMES = 64 };
+
+static int same_again(void *addr, size_t len, int access, int expect)
+{
+	struct pins before = pins_read(), after;
+	int i, err;
+
+	for (i = 0; i < TIMES; i++) {
+		err = attempt(addr, len, access);
+		if (err != expect)
+			return fail("attempt %d: %s, the first was %s", i, errno_name(err),
+				    expect ? "refused otherwise" : "accepted");
+	}
+	after = pins_read();
+	if (before.machine != after.machine || before.vmpin_kb != after.vmpin_kb)
+		return fail("%d attempts leave %+ld pins, VmPin %+ld kB", TIMES,
+			    after.machine - before.machine, after.vmpin_kb - before.vmpin_kb);
+	return PASSED;
+}
+
+static int try(const char *name, void *addr, size_t len, int access, struct may may)
+{
+	int err = attempt(addr, len, access);
+
+	return outcome(name, err, may) ?: same_again(addr, len, access, err);
+}
+
+/* --- memory for the cases ----------------------------------------------------------------- */
+
+static char *get_pages(size_t pages, int prot, int flags, int fd)
+{
+	char *p = mmap(NULL, pages * SZ_4K, prot, flags, fd, 0);
+
+	if (p == MAP_FAILED) {
+		fail("mmap: %m");
+		return NULL;
+	}
+	return p;
+}
+
+static char *get_rw(void)
+{
+	char *p = get_pages(PAGES, RW, ANON, -1);
+
+	if (p)
+		memset(p, 1, PAGES * SZ_4K);
+	return p;
+}
+
+/* --- lengths and addresses ---------------------------------------------------------------- */
+
+struct plain_case {
+	const char *name;
+	uint64_t addr;		/* relative to good memory if below PAGES * 4096 and "relative" */
+	bool relative;
+	uint64_t len;
+	int access;
+	struct may may;
+};
+
+#define RELATIVE	true
+#define ABSOLUTE	false
+#define WRITABLE	IBV_ACCESS_LOCAL_WRITE
+#define READABLE	IBV_ACCESS_REMOTE_READ
+
+static const struct plain_case plain_cases[] = {
+	{ "zero-length", 0, RELATIVE, 0, WRITABLE, { EINVAL, EINVAL } },
+	/* The page is counted, not the bytes: odd, but what the kernel has always done. */
+	{ "zero-length-odd", 5, RELATIVE, 0, WRITABLE, { 0, 0 } },
+	{ "zero-length-at-null", 0, ABSOLUTE, 0, WRITABLE, { EINVAL, EINVAL } },
+	{ "length-overflows", 0, RELATIVE, -4096UL, WRITABLE, { EINVAL, EINVAL } },
+	{ "length-overflows-on-rounding", 0, ABSOLUTE, -1UL, WRITABLE, { EINVAL, EINVAL } },
+	{ "length-ulong-max", 0, RELATIVE, ULONG_MAX, WRITABLE, { EINVAL, EINVAL } },
+	{ "length-2^63", 0, RELATIVE, 1UL << 63, WRITABLE, { EINVAL, EINVAL } },
+	{ "length-beyond-uint-max-pages", 0, RELATIVE, 1UL << 44, WRITABLE, { EINVAL, EINVAL } },
+	{ "length-uint-max-pages", 0, RELATIVE, (1UL << 44) - SZ_4K, WRITABLE, { EFAULT, EFAULT } },
+	{ "address-null", 0, ABSOLUTE, SZ_4K, WRITABLE, { EFAULT, EFAULT } },
+	{ "address-null-read-only", 0, ABSOLUTE, SZ_4K, READABLE, { EFAULT, EFAULT } },
+	{ "address-kernel", 0xffff888000000000, ABSOLUTE, SZ_4K, WRITABLE, { EFAULT, EFAULT } },
+	{ "address-kernel-read-only", 0xffffffff81000000, ABSOLUTE, SZ_4K, READABLE,
+	  { EFAULT, EFAULT } },
+	{ "address-not-canonical", 1UL << 56, ABSOLUTE, SZ_4K, WRITABLE, { EFAULT, EFAULT } },
+	{ "address-last-page", -4096UL, ABSOLUTE, SZ_4K - 1, WRITABLE, { EINVAL, EINVAL } },
+	{ "address-crosses-task-end", TASK_END - SZ_4K, ABSOLUTE, 2 * SZ_4K, WRITABLE,
+	  { EFAULT, EFAULT } },
+	{ "address-at-task-end", TASK_END, ABSOLUTE, SZ_4K, WRITABLE, { EFAULT, EFAULT } },
+	{ "good", 100, RELATIVE, 3 * SZ_4K, WRITABLE, { 0, 0 } },
+
+	/* Rights that contradict each other, or that nobody knows. */
+	{ "remote-write-only", 0, RELATIVE, SZ_4K, IBV_ACCESS_REMOTE_WRITE, { EINVAL, EINVAL } },
+	{ "remote-atomic-only", 0, RELATIVE, SZ_4K, IBV_ACCESS_REMOTE_ATOMIC, { EINVAL, EINVAL } },
+	{ "bind-only", 0, RELATIVE, SZ_4K, IBV_ACCESS_MW_BIND, { 0, 0 } },
+	{ "unknown-right-15", 0, RELATIVE, SZ_4K, WRITABLE | 1 << 15, { EINVAL, EINVAL } },
+	{ "unknown-right-19", 0, RELATIVE, SZ_4K, WRITABLE | 1 << 19, { EINVAL, EINVAL } },
+	{ "unknown-right-31", 0, RELATIVE, SZ_4K, WRITABLE | INT_MIN, { EINVAL, EINVAL } },
+	{ "optional-right", 0, RELATIVE, SZ_4K, WRITABLE | IBV_ACCESS_RELAXED_ORDERING, { 0, 0 } },
+	{ "unknown-optional-right", 0, RELATIVE, SZ_4K, WRITABLE | 1 << 25, { 0, 0 } },
+	{ "zero-based", 0, RELATIVE, SZ_4K, WRITABLE | IBV_ACCESS_ZERO_BASED,
+	  { EOPNOTSUPP, EOPNOTSUPP } },
+	{ "huge-pages-promised", 0, RELATIVE, SZ_4K, WRITABLE | IBV_ACCESS_HUGETLB,
+	  { EOPNOTSUPP, EOPNOTSUPP } },
+	/* On demand: not on the stable kernel; later ones do it. */
+	{ "on-demand", 0, RELATIVE, SZ_4K, WRITABLE | IBV_ACCESS_ON_DEMAND, { EOPNOTSUPP, 0 } },
+	{ "on-demand-unmapped", 0, ABSOLUTE, SZ_4K, WRITABLE | IBV_ACCESS_ON_DEMAND,
+	  { EOPNOTSUPP, 0 } },
+	{ "on-demand-zero-length", 0, RELATIVE, 0, WRITABLE | IBV_ACCESS_ON_DEMAND,
+	  { EOPNOTSUPP, EINVAL } },
+	{ "flush-global", 0, RELATIVE, SZ_4K, WRITABLE | IBV_ACCESS_FLUSH_GLOBAL, { 0, 0 } },
+	{ "flush-persistent-on-ram", 0, RELATIVE, 3 * SZ_4K, WRITABLE | IBV_ACCESS_FLUSH_PERSISTENT,
+	  { EINVAL, EINVAL } },
+};
+
+static int test_plain(const void *arg)
+{
+	const struct plain_case *c = arg;
+	char *good = get_rw();
+	int err;
+
+	if (!good)
+		return FAILED;
+	err = try(c->name, (c->relative ? good : NULL) + c->addr, c->len, c->access, c->may);
+	munmap(good, PAGES * SZ_4K);
+	return err;
+}
+
+/* The I/O address must have the same offset in a page. */
+static int test_iova(const void *arg)
+{
+	char *good = get_rw();
+	int err;
+
+	(void)arg;
+	if (!good)
+		return FAILED;
+	err = outcome("iova-other-offset",
+		      attempt_iova(dev.pd, good, SZ_4K, (uintptr_t)good + 8, WRITABLE),
+		      (struct may){ EINVAL, EINVAL }) ?:
+	      outcome("iova-same-offset", attempt_iova(dev.pd, good + 8, SZ_4K, 8, WRITABLE),
+		      (struct may){ 0, 0 }) ?:
+	      outcome("iova-wraps", attempt_iova(dev.pd, good, 2 * SZ_4K, -SZ_4K, WRITABLE),
+		      (struct may){ 0, 0 });
+	munmap(good, PAGES * SZ_4K);
+	return err;
+}
+
+static int test_dmabuf(const void *arg)
+{
+	int fd = memfd_create("not-a-dmabuf", MFD_CLOEXEC), err;
+	const int fds[] = { -1, 9999, fd };
+	static const char *const names[] = { "dmabuf-fd-negative", "dmabuf-fd-closed",
+					     "dmabuf-fd-of-a-memfd" };
+	struct ibv_mr *mr;
+	unsigned int i;
+
+	(void)arg;
+	if (fd < 0 || ftruncate(fd, SZ_4K))
+		return fail("memfd: %m");
+	err = PASSED;
+	for (i = 0; i < ARRAY_SIZE(fds) && !err; i++) {
+		errno = 0;
+		mr = ibv_reg_dmabuf_mr(dev.pd, 0, SZ_4K, 0, fds[i], WRITABLE);
+		err = mr ? fail("%s: accepted", names[i]) :
+			   outcome(names[i], errno, (struct may){ EOPNOTSUPP, EBADF });
+	}
+	close(fd);
+	return err;
+}
+
+/* --- mappings that are not all there ------------------------------------------------------ */
+
+enum hole { HOLE_MUNMAP, HOLE_NONE, HOLE_GUARD };
+
+struct hole_case {
+	const char *name;
+	enum hole hole;
+	size_t first, count;	/* of the hole, in pages; in 1/16 of 2 MiB if thp */
+	bool thp;		/* in 2 huge pages instead of PAGES small ones */
+	int access;
+};
+
+static const struct hole_case hole_cases[] = {
+	{ "unmapped", HOLE_MUNMAP, 0, PAGES, false, WRITABLE },
+	{ "unmapped-read-only", HOLE_MUNMAP, 0, PAGES, false, READABLE },
+	{ "unmapped-start", HOLE_MUNMAP, 0, 1, false, WRITABLE },
+	{ "unmapped-middle", HOLE_MUNMAP, 7, 1, false, WRITABLE },
+	{ "unmapped-end", HOLE_MUNMAP, PAGES - 1, 1, false, WRITABLE },
+	{ "unmapped-end-read-only", HOLE_MUNMAP, PAGES - 1, 1, false, READABLE },
+	{ "prot-none", HOLE_NONE, 0, PAGES, false, WRITABLE },
+	{ "prot-none-read-only", HOLE_NONE, 0, PAGES, false, READABLE },
+	{ "prot-none-start", HOLE_NONE, 0, 1, false, WRITABLE },
+	{ "prot-none-middle", HOLE_NONE, 7, 2, false, WRITABLE },
+	{ "prot-none-end", HOLE_NONE, PAGES - 1, 1, false, READABLE },
+	{ "thp-unmapped-middle", HOLE_MUNMAP, 7, 1, true, WRITABLE },
+	{ "thp-unmapped-second", HOLE_MUNMAP, 16, 16, true, WRITABLE },
+	{ "thp-prot-none-end", HOLE_NONE, 31, 1, true, WRITABLE },
+	{ "thp-prot-none", HOLE_NONE, 0, 32, true, READABLE },
+	{ "guard-page", HOLE_GUARD, 7, 1, false, WRITABLE },
+};
+
+static int test_hole(const void *arg)
+{
+	const struct hole_case *c = arg;
+	size_t unit = c->thp ? SZ_2M / 16 : SZ_4K;
+	size_t len = c->thp ? 2 * SZ_2M : PAGES * SZ_4K;
+	struct buf buf;
+	char *hole;
+	int err;
+
+	err = buf_open(&buf, c->thp ? BACKING_THP : BACKING_4K, c->thp ? len : SZ_2M);
+	if (err)
+		return err;
+	hole = buf.addr + c->first * unit;
+	switch (c->hole) {
+	case HOLE_MUNMAP:
+		err = munmap(hole, c->count * unit);
+		break;
+	case HOLE_NONE:
+		err = mprotect(hole, c->count * unit, PROT_NONE);
+		break;
+	case HOLE_GUARD:
+		err = madvise(hole, c->count * unit, MADV_GUARD_INSTALL);
+		break;
+	}
+	if (err && c->hole == HOLE_GUARD && errno == EINVAL)
+		err = skip("this kernel has no MADV_GUARD_INSTALL");
+	else if (err)
+		err = fail("cannot make the hole: %m");
+	else
+		err = try(c->name, buf.addr + 3, len - 6, c->access,
+			  (struct may){ EFAULT, EFAULT });
+	buf_close(&buf);
+	return err;
+}
+
+/* --- memory that may only be read --------------------------------------------------------- */
+
+static int ext4_file(void)
+{
+	char path[PATH_MAX];
+	struct statfs fs;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/phyr-bad-input-XXXXXX", file_dir);
+	fd = mkstemp(path);
+	if (fd < 0) {
+		fail("cannot make a file in %s: %m; see option --dir", file_dir);
+		return -1;
+	}
+	unlink(path);
+	if (fstatfs(fd, &fs) || fs.f_type != EXT4_SUPER_MAGIC) {
+		fail("%s is not on ext4; name a directory that is with --dir", file_dir);
+		close(fd);
+		return -1;
+	}
+	if (ftruncate(fd, PAGES * SZ_4K)) {
+		fail("ftruncate: %m");
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int shmem_file(void)
+{
+	int fd = memfd_create("phyr-bad-input", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, PAGES * SZ_4K)) {
+		fail("memfd: %m");
+		return -1;
+	}
+	return fd;
+}
+
+struct map_case {
+	const char *name;
+	int (*open)(void);	/* NULL: anonymous */
+	int prot, flags, access;
+	struct may may;
+};
+
+static const struct map_case map_cases[] = {
+	{ "anon-read-only-writable", NULL, PROT_READ, ANON, WRITABLE, { EFAULT, EFAULT } },
+	{ "anon-read-only-bind", NULL, PROT_READ, ANON, IBV_ACCESS_MW_BIND, { EFAULT, EFAULT } },
+	{ "anon-read-only-readable", NULL, PROT_READ, ANON, READABLE, { 0, 0 } },
+	{ "anon-write-only-readable", NULL, PROT_WRITE, ANON, READABLE, { EFAULT, EFAULT } },
+	{ "anon-exec-only-readable", NULL, PROT_EXEC, ANON, READABLE, { EFAULT, EFAULT } },
+	{ "shmem-read-only-writable", shmem_file, PROT_READ, MAP_SHARED, WRITABLE,
+	  { EFAULT, EFAULT } },
+	{ "shmem-read-only-readable", shmem_file, PROT_READ, MAP_SHARED, READABLE, { 0, 0 } },
+	{ "shmem-shared-writable", shmem_file, RW, MAP_SHARED, WRITABLE, { 0, 0 } },
+	{ "file-read-only-writable", ext4_file, PROT_READ, MAP_SHARED, WRITABLE,
+	  { EFAULT, EFAULT } },
+	{ "file-read-only-readable", ext4_file, PROT_READ, MAP_SHARED, READABLE, { 0, 0 } },
+	/* The file system would not learn of writes by a device: a long-term pin is refused. */
+	{ "file-shared-writable", ext4_file, RW, MAP_SHARED, WRITABLE, { EFAULT, EFAULT } },
+	{ "file-shared-readable", ext4_file, RW, MAP_SHARED, READABLE, { 0, 0 } },
+	{ "file-private-writable", ext4_file, RW, MAP_PRIVATE, WRITABLE, { 0, 0 } },
+	{ "file-private-readable", ext4_file, RW, MAP_PRIVATE, READABLE, { 0, 0 } },
+	{ "file-private-read-only-writable", ext4_file, PROT_READ, MAP_PRIVATE, WRITABLE,
+	  { EFAULT, EFAULT } },
+	{ "file-private-read-only-readable", ext4_file, PROT_READ, MAP_PRIVATE, READABLE,
+	  { 0, 0 } },
+};
+
+static int test_map(const void *arg)
+{
+	const struct map_case *c = arg;
+	int fd = c->open ? c->open() : -1, err;
+	char *p;
+
+	if (c->open && fd < 0)
+		return FAILED;
+	p = get_pages(PAGES, c->prot, c->flags, fd);
+	if (fd >= 0)
+		close(fd);
+	if (!p)
+		return FAILED;
+	err = try(c->name, p + 1, PAGES * SZ_4K - 2, c->access, c->may);
+	munmap(p, PAGES * SZ_4K);
+	return err;
+}
+
+/* --- the file ends before the mapping ----------------------------------------------------- */
+
+static int test_truncated(const void *arg)
+{
+	bool huge = arg;
+	size_t page = huge ? SZ_2M : SZ_4K;
+	int fd = huge ? hugetlb_memfd(page, 4 * page) : shmem_file(), err;
+	char *p;
+
+	if (fd < 0)
+		return FAILED;
+	p = mmap(NULL, 4 * page, RW, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED) {
+		close(fd);
+		return fail("mmap: %m");
+	}
+	memset(p, 1, 4 * page);
+	if (ftruncate(fd, 2 * page))
+		err = fail("ftruncate: %m");
+	else
+		err = try(huge ? "hugetlb-truncated-half" : "shmem-truncated-half", p, 4 * page,
+			  WRITABLE, (struct may){ EFAULT, EFAULT });
+	if (!err && ftruncate(fd, 0))
+		err = fail("ftruncate: %m");
+	if (!err)
+		err = try(huge ? "hugetlb-truncated" : "shmem-truncated", p, 4 * page, WRITABLE,
+			  (struct may){ EFAULT, EFAULT });
+	if (!err)
+		err = try(huge ? "hugetlb-truncated-readable" : "shmem-truncated-readable", p,
+			  4 * page, READABLE, (struct may){ EFAULT, EFAULT });
+	munmap(p, 4 * page);
+	close(fd);
+	return err;
+}
+
+/* --- memory that is not the kernel's to lend ---------------------------------------------- */
+
+static int test_secret(const void *arg)
+{
+	int fd = syscall(SYS_memfd_secret, O_CLOEXEC), err;
+	char *p;
+
+	(void)arg;
+	if (fd < 0 || ftruncate(fd, PAGES * SZ_4K))
+		return fail("memfd_secret: %m; boot with secretmem.enable=1");
+	p = get_pages(PAGES, RW, MAP_SHARED, fd);
+	close(fd);
+	if (!p)
+		return FAILED;
+	memset(p, 1, PAGES * SZ_4K);
+	err = try("secret-memory", p, PAGES * SZ_4K, WRITABLE, (struct may){ EFAULT, EFAULT }) ?:
+	      try("secret-memory-readable", p, SZ_4K, READABLE, (struct may){ EFAULT, EFAULT });
+	munmap(p, PAGES * SZ_4K);
+	return err;
+}
+
+/* The registers of a PCI device: the first memory BAR that can be mapped. */
+static char *map_bar(char *path, size_t path_len, size_t *len)
+{
+	static const char pci[] = "/sys/bus/pci/devices";
+	DIR *dir = opendir(pci);
+	struct dirent *d;
+	char *p = MAP_FAILED;
+	size_t size;
+	int fd, i;
+
+	while (dir && p == MAP_FAILED && (d = readdir(dir))) {
+		for (i = 0; i < 6 && p == MAP_FAILED && d->d_name[0] != '.'; i++) {
+			snprintf(path, path_len, "%s/%s/resource%d", pci, d->d_name, i);
+			fd = open(path, O_RDWR | O_CLOEXEC);
+			if (fd < 0)
+				continue;
+			size = lseek(fd, 0, SEEK_END);
+			*len = size > SZ_2M ? SZ_2M : size;
+			if (size >= SZ_4K)
+				p = mmap(NULL, *len, RW, MAP_SHARED, fd, 0);
+			close(fd);
+		}
+	}
+	/* path still names the last one tried, that is, the one mapped. */
+	if (dir)
+		closedir(dir);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static int test_io_memory(const void *arg)
+{
+	char path[PATH_MAX];
+	size_t len;
+	char *bar = map_bar(path, sizeof(path), &len);
+	int err;
+
+	(void)arg;
+	if (!bar)
+		return fail("no PCI device has a memory BAR that can be mapped: boot with one");
+	diag("I/O memory: %s, %zu bytes", path, len);
+	err = try("io-memory", bar, len, WRITABLE, (struct may){ EFAULT, EFAULT }) ?:
+	      try("io-memory-readable", bar, SZ_4K, READABLE, (struct may){ EFAULT, EFAULT });
+	munmap(bar, len);
+	return err;
+}
+
+/* I/O memory behind ordinary memory: what was pinned before it must be given back. */
+static int test_io_memory_behind(const void *arg)
+{
+	char path[PATH_MAX];
+	size_t len, map_len;
+	char *bar = map_bar(path, sizeof(path), &len), *p;
+	void *map;
+	int err;
+
+	(void)arg;
+	if (!bar)
+		return fail("no PCI device has a memory BAR that can be mapped: boot with one");
+	p = map_reserve(2 * SZ_2M, SZ_2M, &map, &map_len);
+	err = map_fixed(p, SZ_2M, RW, ANON, -1, 0);
+	if (!err && mremap(bar, SZ_4K, SZ_4K, MREMAP_MAYMOVE | MREMAP_FIXED, p + SZ_2M) !=
+	    p + SZ_2M)
+		err = fail("mremap of a BAR: %m");
+	err = err ?: try("io-memory-behind-ram", p, SZ_2M + SZ_4K, WRITABLE,
+			 (struct may){ EFAULT, EFAULT });
+	munmap(map, map_len);
+	munmap(bar, len);
+	return err;
+}
+
+/* Memory of the RDMA driver itself: the queues that it shares with this process. */
+static int test_queue_memory(const void *arg)
+{
+	struct ibv_cq *cq = ibv_create_cq(dev.ctx, 255, NULL, NULL, 0);
+	char line[512];
+	uintptr_t a = 0, b = 0;
+	bool found = false;
+	FILE *maps;
+	int err;
+
+	(void)arg;
+	if (!cq)
+		return fail("ibv_create_cq: %m");
+	maps = fopen("/proc/self/maps", "r");
+	while (maps && !found && fgets(line, sizeof(line), maps))
+		found = strstr(line, "/dev/infiniband/uverbs") &&
+			sscanf(line, "%lx-%lx", &a, &b) == 2;
+	if (maps)
+		fclose(maps);
+	if (found)
+		err = try("queue-memory", (void *)a, b - a, WRITABLE, (struct may){ 0, EFAULT });
+	else
+		err = fail("no mapping of /dev/infiniband/uverbs* in /proc/self/maps");
+	if (ibv_destroy_cq(cq))
+		err = fail("ibv_destroy_cq: %m");
+	return err;
+}
+
+/* --- RLIMIT_MEMLOCK without CAP_IPC_LOCK -------------------------------------------------- */
+
+static int drop_ipc_lock(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &head, data))
+		return FAILED;
+	data[0].effective &= ~(1U << CAP_IPC_LOCK);
+	data[0].permitted &= ~(1U << CAP_IPC_LOCK);
+	data[0].inheritable &= ~(1U << CAP_IPC_LOCK);
+	return syscall(SYS_capset, &head, data) ? FAILED : PASSED;
+}
+
+/*
+ * One registration after another in a child that may not exceed a limit. All stay until the last;
+ * then they are released, and the first must work again.
+ */
+struct limit_case {
+	const char *name;
+	size_t limit;			/* bytes */
+	struct {
+		size_t off, len;
+		int expect;
+	} step[4];			/* until len is 0 */
+};
+
+static const struct limit_case limit_cases[] = {
+	{ "limit-exact", 8 * SZ_4K, { { 0, 8 * SZ_4K, 0 } } },
+	{ "limit-one-page-above", 8 * SZ_4K, { { 0, 9 * SZ_4K, ENOMEM } } },
+	{ "limit-one-byte-above", 8 * SZ_4K, { { 0, 8 * SZ_4K + 1, ENOMEM } } },
+	/* What counts is pages touched, not bytes. */
+	{ "limit-straddles", 8 * SZ_4K, { { 1, 8 * SZ_4K, ENOMEM } } },
+	{ "limit-straddles-two", SZ_4K, { { SZ_4K - 1, 2, ENOMEM } } },
+	{ "limit-rounded-down", 2 * SZ_4K - 1, { { 0, 2 * SZ_4K, ENOMEM }, { 0, SZ_4K, 0 } } },
+	{ "limit-zero", 0, { { 0, SZ_4K, EPERM } } },
+	{ "limit-zero-bad-length", 0, { { 0, -1UL, EINVAL } } },
+	{ "limit-sum", 8 * SZ_4K,
+	  { { 0, 5 * SZ_4K, 0 }, { 0, 4 * SZ_4K, ENOMEM }, { 0, 3 * SZ_4K, 0 },
+	    { 0, 1, ENOMEM } } },
+	/* The same page twice counts twice. */
+	{ "limit-same-page", 2 * SZ_4K, { { 0, 1, 0 }, { 1, 1, 0 }, { 2, 1, ENOMEM } } },
+	{ "limit-then-unmapped", 64 * SZ_4K,
+	  { { 0, 40 * SZ_4K, EFAULT }, { 0, 16 * SZ_4K, 0 }, { 0, 40 * SZ_4K, EFAULT },
+	    { 0, 16 * SZ_4K, 0 } } },
+};
+
+/* In the child. Says what came of each step on the pipe; never returns. */
+static void limited(const struct limit_case *c, char *mem, int out)
+{
+	struct rlimit lim = { .rlim_cur = c->limit, .rlim_max = c->limit };
+	struct ibv_mr *mr[ARRAY_SIZE(c->step)] = {};
+	struct ibv_context *ctx;
+	struct ibv_pd *pd;
+	int answer[ARRAY_SIZE(c->step) + 2] = {};
+	unsigned int i;
+
+	/* A context of its own: the parent's belongs to the parent's memory. */
+	ctx = ibv_open_device(dev.ctx->device);
+	pd = ctx ? ibv_alloc_pd(ctx) : NULL;
+	if (!pd || setrlimit(RLIMIT_MEMLOCK, &lim) || drop_ipc_lock())
+		_exit(10);
+	for (i = 0; i < ARRAY_SIZE(c->step) && c->step[i].len; i++) {
+		mr[i] = ibv_reg_mr(pd, mem + c->step[i].off, c->step[i].len, WRITABLE);
+		answer[i] = mr[i] ? 0 : errno;
+	}
+	for (i = 0; i < ARRAY_SIZE(c->step); i++)
+		if (mr[i] && ibv_dereg_mr(mr[i]))
+			_exit(11);
+	/* All accounts must be settled. */
+	answer[ARRAY_SIZE(c->step)] = pins_read().vmpin_kb;
+	mr[0] = ibv_reg_mr(pd, mem + c->step[0].off, c->step[0].len, WRITABLE);
+	answer[ARRAY_SIZE(c->step) + 1] = mr[0] ? 0 : errno;
+	if (write(out, answer, sizeof(answer)) != sizeof(answer))
+		_exit(12);
+	/* What is still registered goes with the process. */
+	_exit(0);
+}
+
+static int limit_answers(const struct limit_case *c, const int *answer)
+{
+	char name[64];
+	unsigned int i;
+	int err = PASSED;
+
+	for (i = 0; i < ARRAY_SIZE(c->step) && c->step[i].len && !err; i++) {
+		snprintf(name, sizeof(name), "%s-%u", c->name, i + 1);
+		err = outcome(name, answer[i],
+			      (struct may){ c->step[i].expect, c->step[i].expect });
+	}
+	if (!err && answer[ARRAY_SIZE(c->step)])
+		err = fail("VmPin of the child is %d kB after the last release",
+			   answer[ARRAY_SIZE(c->step)]);
+	if (!err && answer[ARRAY_SIZE(c->step) + 1] != c->step[0].expect)
+		err = fail("once more: %s", errno_name(answer[ARRAY_SIZE(c->step) + 1]));
+	return err;
+}
+
+static int test_limit(const void *arg)
+{
+	const struct limit_case *c = arg;
+	int answer[ARRAY_SIZE(c->step) + 2], to_parent[2], status, err = PASSED;
+	char *mem = get_rw();
+	ssize_t got;
+	pid_t child;
+
+	if (!mem || pipe(to_parent))
+		return fail("pipe: %m");
+	child = fork();
+	if (child < 0)
+		return fail("fork: %m");
+	if (!child)
+		limited(c, mem, to_parent[1]);
+	close(to_parent[1]);
+	got = read(to_parent[0], answer, sizeof(answer));
+	close(to_parent[0]);
+	if (waitpid(child, &status, 0) != child || status || got != sizeof(answer))
+		err = fail("the child could not do its work, wait status 0x%x", status);
+	err = err ?: limit_answers(c, answer);
+	munmap(mem, PAGES * SZ_4K);
+	return err;
+}
+
+/* --- many at once ------------------------------------------------------------------------- */
+
+/* A large registration that fails at its very end gives back everything. */
+static int test_late_failure(const void *arg)
+{
+	enum backing backing = (enum backing)(uintptr_t)arg;
+	struct buf buf;
+	char name[64];
+	int err;
+
+	err = buf_open(&buf, backing, 8 * MIB);
+	if (err)
+		return err;
+	snprintf(name, sizeof(name), "late-failure-%s", backing_name[backing]);
+	/* Behind the memory the reservation goes on: PROT_NONE. */
+	err = try(name, buf.addr, buf.len + 1, WRITABLE, (struct may){ EFAULT, EFAULT });
+	if (!err)
+		err = try(name, buf.addr - 1, buf.len, READABLE, (struct may){ EFAULT, EFAULT });
+	buf_close(&buf);
+	return err;
+}
+
+enum { OPT_DIR = 1000 };
+
+static void option(int c, const char *arg)
+{
+	(void)c;
+	file_dir = arg;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "dir", required_argument, NULL, OPT_DIR },
+		{},
+	};
+	static const struct program prog = {
+		.about = "Registers what must not be registered.",
+		.options_help =
+			"      --dir DIR      where to make a file on ext4 (default /var/tmp)\n",
+		.options = options,
+		.option = option,
+		.watchdog_s = 120,
+	};
+	static const enum backing late[] = { BACKING_4K, BACKING_FRAG, BACKING_THP,
+					     BACKING_THP_PTE, BACKING_HUGE2M, BACKING_MIXED };
+	unsigned int i;
+
+	file_dir = "/var/tmp";
+	program_start(&prog, argc, argv);
+	for (i = 0; i < ARRAY_SIZE(plain_cases); i++)
+		test_add(test_plain, &plain_cases[i], "%s", plain_cases[i].name);
+	test_add(test_iova, NULL, "iova");
+	test_add(test_dmabuf, NULL, "dmabuf");
+	for (i = 0; i < ARRAY_SIZE(hole_cases); i++)
+		test_add(test_hole, &hole_cases[i], "%s", hole_cases[i].name);
+	for (i = 0; i < ARRAY_SIZE(map_cases); i++)
+		test_add(test_map, &map_cases[i], "%s", map_cases[i].name);
+	test_add(test_truncated, NULL, "shmem-truncated");
+	test_add(test_truncated, "huge", "hugetlb-truncated");
+	test_add(test_secret, NULL, "secret-memory");
+	test_add(test_io_memory, NULL, "io-memory");
+	test_add(test_io_memory_behind, NULL, "io-memory-behind-ram");
+	test_add(test_queue_memory, NULL, "queue-memory");
+	for (i = 0; i < ARRAY_SIZE(limit_cases); i++)
+		test_add(test_limit, &limit_cases[i], "%s", limit_cases[i].name);
+	for (i = 0; i < ARRAY_SIZE(late); i++)
+		test_add(test_late_failure, (void *)(uintptr_t)late[i], "late-failure-%s",
+			 backing_name[late[i]]);
+	return test_run();
+}
