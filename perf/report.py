@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""The figures as text: a table of regions and one of bandwidths for each kernel, and the judgement."""
+
+from figures import BANDWIDTH_BYTES, human_bytes, human_metadata, human_ratio, human_time
+
+ALIASED = "*"
+
+
+def align(rows, left):
+    """Lines of a table; the first `left` columns are words, the others numbers."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(w) if i < left else cell.rjust(w)
+                      for i, (cell, w) in enumerate(zip(row, widths))).rstrip() for row in rows]
+
+
+def time(figure, driver, error):
+    return human_time(figure[driver]) if figure[driver] is not None else error or "-"
+
+
+def ratio(figure):
+    """Ratio and spread, two cells."""
+    if figure["ratio"] is None:
+        return ["-", ""]
+    spread = f"{human_ratio(figure['ratio_min'])}..{human_ratio(figure['ratio_max'])}"
+    return [human_ratio(figure["ratio"]), spread if figure["rounds"] > 1 else "one round"]
+
+
+def region_cells(r):
+    reg, dereg = r["reg_usec"], r["dereg_usec"]
+    return [r["backing"], human_bytes(r["bytes"]) + ALIASED * r["aliased"],
+            time(reg, "stock", r["stock_error"]), time(reg, "phyr", r["phyr_error"]), *ratio(reg),
+            time(dereg, "stock", None), time(dereg, "phyr", None), *ratio(dereg),
+            "-" if r["entries"] is None else str(r["entries"]),
+            "-" if r["metadata"] is None else human_metadata(r["metadata"])]
+
+
+def tables(measured):
+    """What is printed when a kernel is done."""
+    lines = ["", f"{measured['kernel']} kernel {measured['release']}, guest of {measured['cpus']} CPUs, "
+             + ("KVM" if measured["accelerator"] == "kvm" else "emulated (no KVM)"), ""]
+    header = ["memory", "size", "stock reg", "phyr reg", "ratio", "spread",
+              "stock dereg", "phyr dereg", "ratio", "spread", "entries", "metadata"]
+    lines += align([header, *map(region_cells, measured["regions"])], 1)
+    if any(r["aliased"] for r in measured["regions"]):
+        lines.append(f"{ALIASED} one huge page mapped over and over")
+    if any("-" == r["stock_error"] for r in measured["regions"]):
+        lines.append("- in stock's column: not tried")
+    lines.append("")
+    header = [f"{human_bytes(BANDWIDTH_BYTES)} messages", "stock MiB/s", "phyr MiB/s", "ratio", "spread"]
+    lines += align([header, *([test, f"{b['stock']:.2f}", f"{b['phyr']:.2f}", *ratio(b)]
+                              for test, b in measured["bandwidth"].items())], 1)
+    lines.append("times and bandwidths: median; ratio: above 1 phyr is better; spread: of the rounds")
+    lines += sorted({f"note: {w}" for s in measured["samples"] for w in s["warnings"]})
+    return "\n".join(lines)
+
+
+def judgement(result):
+    marks = {True: "ok", False: "MISSED", None: "-"}
+    rows = [[marks[line["holds"]], k["kernel"], f"{line['promise']}:", line["found"]]
+            for k in result["kernels"] for line in k["judgement"]]
+    return "\n".join(["", "Must hold:", *align(rows, 4)])
