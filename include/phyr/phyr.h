@@ -118,7 +118,18 @@ static inline struct phyr phyr_array_find(const struct phyr_array *array, size_t
 	return phyr;
 }
 
-bool phyr_array_next_run(const struct phyr_array *array, size_t *offset, struct phyr *run);
+
+/**
+ * struct phyr_iter - a place in an array, for phyr_array_next_run()
+ * @offset: offset of the next run
+ * @index: its first table entry
+ */
+struct phyr_iter {
+	size_t offset;
+	unsigned long index;
+};
+
+bool phyr_array_next_run(const struct phyr_array *array, struct phyr_iter *iter, struct phyr *run);
 
 int phyr_array_alloc_blocks(struct phyr_array *array, unsigned long capacity);
 int phyr_array_begin_blocks(struct phyr_array *array, unsigned int shift);

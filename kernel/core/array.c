@@ -125,42 +125,74 @@ struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset
 }
 EXPORT_SYMBOL_GPL(phyr_array_find_extent);
 
-/*
- * The run from offset on, to its end or until there is enough of it: looking
- * at all blocks of a long run takes long.
- */
-struct phyr phyr_array_find_run(const struct phyr_array *array, size_t offset, size_t enough)
+/* The blocks that continue block index, as far as they are wanted; index moves to the next run. */
+static struct phyr run_of_blocks(const struct phyr_array *array, unsigned long *index, size_t enough)
 {
-	struct phyr run = phyr_array_find(array, offset);
+	const u64 *block = array->block;
+	u64 size = 1ULL << array->shift;
+	unsigned long i = *index;
+	struct phyr run = {
+		.addr = block[i],
+		.len = size,
+	};
 
-	while (run.len && run.len < enough) {
-		struct phyr more = phyr_array_find(array, offset + run.len);
-
-		if (!more.len || more.addr != run.addr + run.len)
-			break;
-		run.len += more.len;
-	}
+	while (++i < array->blocks && block[i] == block[i - 1] + size && run.len < enough)
+		run.len += size;
+	*index = i;
 	return run;
+}
+
+static struct phyr run_of_extent(const struct phyr_array *array, unsigned long *index)
+{
+	unsigned long i = (*index)++;
+	size_t begin = (size_t)array->extent_page[i] << PAGE_SHIFT;
+	size_t end = array->skew + array->len;
+
+	if (i + 1 < array->nr)
+		end = (size_t)array->extent_page[i + 1] << PAGE_SHIFT;
+	return (struct phyr){
+		.addr = array->extent_addr[i],
+		.len = end - begin,
+	};
+}
+
+/*
+ * phyr_array_next_run(), but content with a part of a run that is long enough:
+ * a long run can take many blocks, and looking at them all takes its time.
+ */
+bool phyr_array_next_part(const struct phyr_array *array, struct phyr_iter *iter, struct phyr *run,
+			  size_t enough)
+{
+	struct phyr next;
+	size_t before;
+
+	if (iter->offset >= array->len)
+		return false;
+	if (array->shift)
+		next = run_of_blocks(array, &iter->index, enough);
+	else
+		next = run_of_extent(array, &iter->index);
+
+	/* The tables speak of whole blocks and pages, the region need not. */
+	before = iter->offset ? 0 : array->skew;
+	run->addr = next.addr + before;
+	run->len = min(next.len - before, array->len - iter->offset);
+	iter->offset += run->len;
+	return true;
 }
 
 /**
  * phyr_array_next_run - iterate over the runs of an array
  * @array: the array
- * @offset: offset of the run wanted, 0 at first; moved to the next run
+ * @iter: where the iteration has got to; zeroed at first
  * @run: where to put the run
  *
  * Context: Any.
  * Return: false when there are no more runs, and @run is not written.
  */
-bool phyr_array_next_run(const struct phyr_array *array, size_t *offset, struct phyr *run)
+bool phyr_array_next_run(const struct phyr_array *array, struct phyr_iter *iter, struct phyr *run)
 {
-	struct phyr found = phyr_array_find_run(array, *offset, SIZE_MAX);
-
-	if (!found.len)
-		return false;
-	*offset += found.len;
-	*run = found;
-	return true;
+	return phyr_array_next_part(array, iter, run, SIZE_MAX);
 }
 EXPORT_SYMBOL_GPL(phyr_array_next_run);
 
@@ -240,7 +272,7 @@ EXPORT_SYMBOL_GPL(phyr_array_add_block);
 void phyr_array_end_blocks(struct phyr_array *array, u64 skew, size_t len)
 {
 	u64 held = (u64)array->blocks << array->shift;
-	size_t offset = 0;
+	struct phyr_iter iter = {};
 	struct phyr run;
 
 	array->skew = skew;
@@ -248,7 +280,7 @@ void phyr_array_end_blocks(struct phyr_array *array, u64 skew, size_t len)
 	array->nr = 0;
 	array->largest = 0;
 	array->smallest = SIZE_MAX;
-	while (phyr_array_next_run(array, &offset, &run)) {
+	while (phyr_array_next_run(array, &iter, &run)) {
 		array->nr++;
 		array->largest = max(array->largest, run.len);
 		array->smallest = min(array->smallest, run.len);

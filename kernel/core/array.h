@@ -12,6 +12,7 @@
 
 void phyr_array_set_one(struct phyr_array *array, u64 addr);
 int phyr_array_alloc_extents(struct phyr_array *array, unsigned long nr, unsigned long buckets);
-struct phyr phyr_array_find_run(const struct phyr_array *array, size_t offset, size_t enough);
+bool phyr_array_next_part(const struct phyr_array *array, struct phyr_iter *iter, struct phyr *run,
+			  size_t enough);
 
 #endif

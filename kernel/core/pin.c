@@ -148,7 +148,7 @@ static int enter_batch(struct pinner *pinner, unsigned long va, unsigned long nr
 
 	for (i = 0; i < nr; i += run) {
 		for (run = 1; i + run < nr; run++)
-			if (page_to_pfn(pages[i + run]) != page_to_pfn(pages[i]) + run)
+			if (pages[i + run] != pages[i] + run)
 				break;
 		ret = enter(pinner, va + (i << PAGE_SHIFT), pages[i], run);
 		if (ret) {
@@ -341,13 +341,11 @@ EXPORT_SYMBOL_GPL(phyr_pin_user);
  */
 void phyr_unpin_user(struct phyr_array *array, bool dirty)
 {
-	size_t offset = 0;
+	struct phyr_iter iter = {};
 	struct phyr run;
 
-	while ((run = phyr_array_find_run(array, offset, UNPIN_STEP << PAGE_SHIFT)).len) {
+	while (phyr_array_next_part(array, &iter, &run, UNPIN_STEP << PAGE_SHIFT))
 		unpin_run(run, dirty);
-		offset += run.len;
-	}
 	phyr_array_free(array);
 }
 EXPORT_SYMBOL_GPL(phyr_unpin_user);

@@ -69,12 +69,12 @@ static bool all_persistent(phys_addr_t addr, size_t len)
 
 static int check_persistent(const struct rxe_mr *mr, const struct phyr_array *phyrs)
 {
-	size_t offset = 0;
+	struct phyr_iter iter = {};
 	struct phyr run;
 
 	if (!(mr->access & IB_ACCESS_FLUSH_PERSISTENT))
 		return 0;
-	while (phyr_array_next_run(phyrs, &offset, &run))
+	while (phyr_array_next_run(phyrs, &iter, &run))
 		if (!all_persistent(run.addr, run.len))
 			return -EINVAL;
 	return 0;
