@@ -125,62 +125,6 @@ struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset
 }
 EXPORT_SYMBOL_GPL(phyr_array_find_extent);
 
-/* The blocks that continue block index, as far as they are wanted; index moves to the next run. */
-static struct phyr run_of_blocks(const struct phyr_array *array, unsigned long *index, size_t enough)
-{
-	const u64 *block = array->block;
-	u64 size = 1ULL << array->shift;
-	unsigned long i = *index;
-	struct phyr run = {
-		.addr = block[i],
-		.len = size,
-	};
-
-	while (++i < array->blocks && block[i] == block[i - 1] + size && run.len < enough)
-		run.len += size;
-	*index = i;
-	return run;
-}
-
-static struct phyr run_of_extent(const struct phyr_array *array, unsigned long *index)
-{
-	unsigned long i = (*index)++;
-	size_t begin = (size_t)array->extent_page[i] << PAGE_SHIFT;
-	size_t end = array->skew + array->len;
-
-	if (i + 1 < array->nr)
-		end = (size_t)array->extent_page[i + 1] << PAGE_SHIFT;
-	return (struct phyr){
-		.addr = array->extent_addr[i],
-		.len = end - begin,
-	};
-}
-
-/*
- * phyr_array_next_run(), but content with a part of a run that is long enough:
- * a long run can take many blocks, and looking at them all takes its time.
- */
-bool phyr_array_next_part(const struct phyr_array *array, struct phyr_iter *iter, struct phyr *run,
-			  size_t enough)
-{
-	struct phyr next;
-	size_t before;
-
-	if (iter->offset >= array->len)
-		return false;
-	if (array->shift)
-		next = run_of_blocks(array, &iter->index, enough);
-	else
-		next = run_of_extent(array, &iter->index);
-
-	/* The tables speak of whole blocks and pages, the region need not. */
-	before = iter->offset ? 0 : array->skew;
-	run->addr = next.addr + before;
-	run->len = min(next.len - before, array->len - iter->offset);
-	iter->offset += run->len;
-	return true;
-}
-
 /**
  * phyr_array_next_run - iterate over the runs of an array
  * @array: the array

@@ -14,12 +14,10 @@
 #include "array.h"
 #include "builder.h"
 
-#define CHUNK_RUNS ((PAGE_SIZE - sizeof(struct phyr_chunk *) - sizeof(unsigned int)) / \
-		    sizeof(struct phyr))
+#define CHUNK_RUNS ((PAGE_SIZE - sizeof(struct phyr_chunk *)) / sizeof(struct phyr))
 
 struct phyr_chunk {
 	struct phyr_chunk *next;
-	unsigned int nr;
 	struct phyr run[CHUNK_RUNS];
 };
 
@@ -28,104 +26,72 @@ static_assert(sizeof(struct phyr_chunk) <= PAGE_SIZE);
 /**
  * phyr_builder_init - begin a region
  * @builder: builder to set up
- * @start: user address of the region's first byte
+ * @start: user address of the region's first page
  */
 void phyr_builder_init(struct phyr_builder *builder, unsigned long start)
 {
-	*builder = (struct phyr_builder){
-		.start = start,
-		.smallest = SIZE_MAX,
-	};
+	builder->end = start;
+	builder->boundaries = 0;
+	builder->nr = 0;
+	builder->last = NULL;
+	builder->free = builder->few;
+	builder->limit = builder->few + PHYR_FEW_RUNS;
+	builder->head = NULL;
+	builder->tail = NULL;
+	builder->taken = 0;
 }
 
-/* Move the last run, which no longer grows, to the chunks. */
-static int close_last(struct phyr_builder *builder)
+/* Make room for more runs: for phyr_builder_add() only. */
+int phyr_builder_grow(struct phyr_builder *builder)
 {
-	struct phyr_chunk *chunk = builder->tail;
+	struct phyr_chunk *chunk = kmalloc(sizeof(*chunk), GFP_KERNEL);
 
-	if (!chunk || chunk->nr == CHUNK_RUNS) {
-		chunk = kmalloc(sizeof(*chunk), GFP_KERNEL);
-		if (!chunk)
-			return -ENOMEM;
-		chunk->next = NULL;
-		chunk->nr = 0;
-		if (builder->tail)
-			builder->tail->next = chunk;
-		else
-			builder->head = chunk;
-		builder->tail = chunk;
-	}
-	chunk->run[chunk->nr++] = builder->last;
-	builder->largest = max(builder->largest, builder->last.len);
-	builder->smallest = min(builder->smallest, builder->last.len);
+	if (!chunk)
+		return -ENOMEM;
+	chunk->next = NULL;
+	if (builder->tail)
+		builder->tail->next = chunk;
+	else
+		builder->head = chunk;
+	builder->tail = chunk;
+	builder->free = chunk->run;
+	builder->limit = chunk->run + CHUNK_RUNS;
 	return 0;
 }
 
 /**
- * phyr_builder_add - append physical memory to the region
- * @builder: the builder
- * @addr: physical address
- * @len: bytes, not 0
- *
- * Memory that continues the last run becomes part of it.
- *
- * Context: May sleep.
- * Return: 0, or -ENOMEM with the builder unchanged.
- */
-int phyr_builder_add(struct phyr_builder *builder, phys_addr_t addr, size_t len)
-{
-	if (builder->last.len && builder->last.addr + builder->last.len == addr) {
-		builder->last.len += len;
-		builder->len += len;
-		return 0;
-	}
-	if (builder->last.len) {
-		int ret = close_last(builder);
-
-		if (ret)
-			return ret;
-		builder->boundaries |= builder->start + builder->len;
-	}
-	builder->last.addr = addr;
-	builder->last.len = len;
-	builder->len += len;
-	builder->nr++;
-	return 0;
-}
-
-/**
- * phyr_builder_take - remove the first run
+ * phyr_builder_take - remove the first runs
  * @builder: the builder; nothing can be added to it any more
- * @run: where to put the run
+ * @runs: where to put a pointer to the runs, valid until the next call
  *
  * Context: May sleep.
- * Return: false when there are no more runs. The builder then holds no memory.
+ * Return: How many runs there are at *@runs; 0 when there are no more. The
+ * builder then holds no memory.
  */
-bool phyr_builder_take(struct phyr_builder *builder, struct phyr *run)
+unsigned long phyr_builder_take(struct phyr_builder *builder, struct phyr **runs)
 {
 	struct phyr_chunk *chunk = builder->head;
+	unsigned long nr;
 
-	if (chunk) {
-		*run = chunk->run[builder->taken++];
-		if (builder->taken == chunk->nr) {
-			builder->head = chunk->next;
-			builder->taken = 0;
-			kfree(chunk);
-			cond_resched();
-		}
-		return true;
+	if (!builder->taken) {
+		*runs = builder->few;
+		nr = min(builder->nr, (unsigned long)PHYR_FEW_RUNS);
+		builder->taken = nr;
+		return nr;
 	}
-	if (!builder->last.len)
-		return false;
-	*run = builder->last;
-	builder->last.len = 0;
-	return true;
-}
-
-/* The largest power of two that every run but the first begins at a multiple of. */
-static unsigned int block_shift(const struct phyr_builder *builder)
-{
-	return __ffs(builder->boundaries);
+	/* The first chunk was given out by the last call, unless that gave the few. */
+	if (builder->taken > PHYR_FEW_RUNS) {
+		builder->head = chunk->next;
+		kfree(chunk);
+		cond_resched();
+		chunk = builder->head;
+	}
+	if (!chunk)
+		return 0;
+	*runs = chunk->run;
+	nr = min(builder->nr - builder->taken, (unsigned long)CHUNK_RUNS);
+	builder->taken += nr;
+	return nr;
 }
 
 /*
@@ -141,6 +107,12 @@ static unsigned int bucket_shift(unsigned long pages, unsigned long runs)
 	return shift;
 }
 
+static void note_length(struct phyr_array *array, size_t len)
+{
+	array->largest = max(array->largest, len);
+	array->smallest = min(array->smallest, len);
+}
+
 /*
  * Blocks are counted, and their addresses never compared: that of the first
  * may lie before physical address 0 and wrap around, since only its end need
@@ -150,46 +122,59 @@ static void fill_blocks(struct phyr_builder *builder, struct phyr_array *array)
 {
 	u64 skew = array->skew, size = 1ULL << array->shift;
 	u64 *block = array->block;
-	struct phyr run;
+	struct phyr *run;
+	unsigned long nr;
 
-	while (phyr_builder_take(builder, &run)) {
-		unsigned long nr = (skew + run.len + size - 1) >> array->shift;
-		u64 addr = run.addr - skew;
+	while ((nr = phyr_builder_take(builder, &run)))
+		for (; nr; nr--, run++) {
+			unsigned long blocks = (skew + run->len + size - 1) >> array->shift;
+			u64 addr = run->addr - skew;
 
-		for (; nr; nr--, addr += size)
-			*block++ = addr;
-		/* Only the region's first block begins before its first byte. */
-		skew = 0;
-	}
+			for (; blocks; blocks--, addr += size)
+				*block++ = addr;
+			/* Only the region's first block begins before its first byte. */
+			skew = 0;
+			note_length(array, run->len);
+		}
 	array->blocks = block - array->block;
 }
 
 static void fill_extents(struct phyr_builder *builder, struct phyr_array *array)
 {
-	size_t done = 0, skew = array->skew;
-	unsigned long i = 0, bucket = 0;
-	struct phyr run;
+	unsigned long nr, i = 0, page = 0, bucket = 0;
+	size_t skew = array->skew;
+	struct phyr *run;
 
-	while (phyr_builder_take(builder, &run)) {
-		unsigned long page = (array->skew + done) >> PAGE_SHIFT;
-		unsigned long end;
-
-		done += run.len;
-		end = DIV_ROUND_UP(array->skew + done, PAGE_SIZE);
-		array->extent_addr[i] = run.addr - skew;
-		array->extent_page[i] = page;
-		while (bucket << array->bucket_shift < end)
-			array->bucket[bucket++] = i;
-		skew = 0;
-		i++;
-	}
+	while ((nr = phyr_builder_take(builder, &run)))
+		for (; nr; nr--, run++, i++) {
+			array->extent_addr[i] = run->addr - skew;
+			array->extent_page[i] = page;
+			page += DIV_ROUND_UP(skew + run->len, PAGE_SIZE);
+			while (bucket << array->bucket_shift < page)
+				array->bucket[bucket++] = i;
+			skew = 0;
+			note_length(array, run->len);
+		}
 	array->bucket[bucket] = i - 1;
+}
+
+/* Cut the runs, which are whole pages, to the bytes of the region. */
+static void cut(struct phyr_builder *builder, unsigned long start, size_t len)
+{
+	size_t head = start & ~PAGE_MASK;
+	struct phyr *first = builder->few;
+
+	first->addr += head;
+	first->len -= head;
+	builder->last->len -= builder->end - start - len;
 }
 
 /**
  * phyr_builder_finish - make an array of a complete region
  * @builder: a builder with at least one run
  * @array: array to set up
+ * @start: user address of the region, in the builder's first page
+ * @len: bytes; the region ends in the builder's last page
  *
  * One run needs no table. Else a table of equal blocks (8 bytes each, found
  * by a shift) or one of extents (at most 16 bytes each, found by a search),
@@ -200,48 +185,50 @@ static void fill_extents(struct phyr_builder *builder, struct phyr_array *array)
  * Context: May sleep.
  * Return: 0 and the builder is empty; or -ENOMEM and the builder unchanged.
  */
-int phyr_builder_finish(struct phyr_builder *builder, struct phyr_array *array)
+int phyr_builder_finish(struct phyr_builder *builder, struct phyr_array *array,
+			unsigned long start, size_t len)
 {
-	unsigned long page_skew = builder->start & ~PAGE_MASK;
-	unsigned long pages = DIV_ROUND_UP(page_skew + builder->len, PAGE_SIZE);
+	unsigned long pages = (builder->end - (start & PAGE_MASK)) >> PAGE_SHIFT;
 	struct phyr_array new = {
-		.len = builder->len,
+		.len = len,
 		.nr = builder->nr,
-		.largest = max(builder->largest, builder->last.len),
-		.smallest = min(builder->smallest, builder->last.len),
+		.smallest = SIZE_MAX,
 	};
-	unsigned long blocks;
-	unsigned int buckets;
+	unsigned long blocks, buckets;
 	u64 size;
 	int ret;
 
-	if (builder->nr == 1) {
+	if (new.nr == 1) {
+		cut(builder, start, len);
+		note_length(&new, len);
 		*array = new;
-		phyr_array_set_one(array, builder->last.addr);
-		builder->last.len = 0;
+		phyr_array_set_one(array, builder->few[0].addr);
+		builder->taken = 1;
 		return 0;
 	}
 
-	new.shift = block_shift(builder);
+	/* The largest power of two that every run but the first begins at a multiple of. */
+	new.shift = __ffs(builder->boundaries);
 	size = 1ULL << new.shift;
-	new.skew = builder->start & (size - 1);
-	blocks = (new.skew + new.len + size - 1) >> new.shift;
-	new.bucket_shift = bucket_shift(pages, builder->nr);
+	new.skew = start & (size - 1);
+	blocks = (new.skew + len + size - 1) >> new.shift;
+	new.bucket_shift = bucket_shift(pages, new.nr);
 	buckets = ((pages - 1) >> new.bucket_shift) + 2;
 
-	if (blocks * sizeof(u64) <= builder->nr * PHYR_EXTENT_BYTES + buckets * sizeof(u32)) {
+	if (blocks * sizeof(u64) <= new.nr * PHYR_EXTENT_BYTES + buckets * sizeof(u32)) {
 		ret = phyr_array_alloc_blocks(&new, blocks);
-		if (ret)
-			return ret;
-		fill_blocks(builder, &new);
 	} else {
 		new.shift = 0;
-		new.skew = page_skew;
-		ret = phyr_array_alloc_extents(&new, builder->nr, buckets);
-		if (ret)
-			return ret;
-		fill_extents(builder, &new);
+		new.skew = start & ~PAGE_MASK;
+		ret = phyr_array_alloc_extents(&new, new.nr, buckets);
 	}
+	if (ret)
+		return ret;
+	cut(builder, start, len);
+	if (new.shift)
+		fill_blocks(builder, &new);
+	else
+		fill_extents(builder, &new);
 	*array = new;
 	return 0;
 }

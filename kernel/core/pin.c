@@ -74,7 +74,7 @@
 #endif
 
 /* Page pointers on the stack: enough for small regions, where an allocation would show. */
-#define FEW_PAGES 16
+#define FEW_PAGES 32
 
 /* Pages unpinned between two looks at the scheduler: a few milliseconds if all are base pages. */
 #define UNPIN_STEP 32768UL
@@ -90,8 +90,7 @@
  * struct pinner - a region while it is being pinned
  * @builder: what is pinned already
  * @mm: address space
- * @start: first byte of the region
- * @stop: the byte behind its last
+ * @start: its first page
  * @end: the page behind its last
  * @gup_flags: how to pin
  * @batch_until: up to here, leaves are left to GUP
@@ -102,7 +101,6 @@ struct pinner {
 	struct phyr_builder builder;
 	struct mm_struct *mm;
 	unsigned long start;
-	unsigned long stop;
 	unsigned long end;
 	unsigned int gup_flags;
 	unsigned long batch_until;
@@ -110,53 +108,20 @@ struct pinner {
 	unsigned long max_pages;
 };
 
-static void unpin_run(struct phyr run, bool dirty)
+/* Unpin the pages of a run; returns how many. */
+static unsigned long unpin_run(struct phyr run, bool dirty)
 {
-	unsigned long pfn = PHYS_PFN(run.addr);
-	unsigned long end = PHYS_PFN(run.addr + run.len + PAGE_SIZE - 1);
+	struct page *page = pfn_to_page(PHYS_PFN(run.addr));
+	unsigned long pages = PHYS_PFN((run.addr & ~PAGE_MASK) + run.len + PAGE_SIZE - 1);
+	unsigned long left, nr;
 
-	while (pfn < end) {
-		unsigned long nr = min(end - pfn, UNPIN_STEP);
-
-		unpin_user_page_range_dirty_lock(pfn_to_page(pfn), nr, dirty);
-		pfn += nr;
+	for (left = pages; left > UNPIN_STEP; left -= nr, page += nr) {
+		nr = UNPIN_STEP;
+		unpin_user_page_range_dirty_lock(page, nr, dirty);
 		cond_resched();
 	}
-}
-
-/*
- * Pages [page, page + nr) are pinned and are what is at va. Enter those bytes
- * that are in the region, or unpin them.
- */
-static int enter(struct pinner *pinner, unsigned long va, struct page *page, unsigned long nr)
-{
-	unsigned long from = max(va, pinner->start);
-	unsigned long to = min(va + (nr << PAGE_SHIFT), pinner->stop);
-	int ret = phyr_builder_add(&pinner->builder, page_to_phys(page) + (from - va), to - from);
-
-	if (ret)
-		unpin_user_page_range_dirty_lock(page, nr, false);
-	return ret;
-}
-
-/* Enter single pages, a run at a time. Those that cannot be entered are unpinned. */
-static int enter_batch(struct pinner *pinner, unsigned long va, unsigned long nr)
-{
-	struct page **pages = pinner->pages;
-	unsigned long i, run;
-	int ret;
-
-	for (i = 0; i < nr; i += run) {
-		for (run = 1; i + run < nr; run++)
-			if (pages[i + run] != pages[i] + run)
-				break;
-		ret = enter(pinner, va + (i << PAGE_SHIFT), pages[i], run);
-		if (ret) {
-			unpin_user_pages(pages + i + run, nr - i - run);
-			return ret;
-		}
-	}
-	return 0;
+	unpin_user_page_range_dirty_lock(page, left, dirty);
+	return pages;
 }
 
 /*
@@ -231,28 +196,53 @@ static unsigned long pages_to_ask(struct pinner *pinner, unsigned long va)
 	return min((min(end, pinner->end) - va) >> PAGE_SHIFT, pinner->max_pages);
 }
 
+/* Enter pages that GUP has pinned one by one. Those that cannot be entered are unpinned. */
+static int enter_batch(struct pinner *pinner, unsigned long nr)
+{
+	struct page **pages = pinner->pages;
+	unsigned long i;
+
+	for (i = 0; i < nr; i++)
+		if (phyr_builder_add(&pinner->builder, page_to_phys(pages[i]), PAGE_SIZE)) {
+			unpin_user_pages(pages + i, nr - i);
+			return -ENOMEM;
+		}
+	return 0;
+}
+
+/* Enter pages of a leaf, which are pinned, or unpin them. */
+static int enter_leaf(struct pinner *pinner, struct page *page, unsigned long nr)
+{
+	int ret = phyr_builder_add(&pinner->builder, page_to_phys(page), nr << PAGE_SHIFT);
+
+	if (ret)
+		unpin_user_page_range_dirty_lock(page, nr, false);
+	return ret;
+}
+
 /* Pin something at va and enter it. Returns the number of pages, or an error. */
 static long pin_some(struct pinner *pinner, unsigned long va)
 {
 	unsigned long ask = pages_to_ask(pinner, va);
+	struct page **pages = pinner->pages;
 	long nr;
 	int ret;
 
-	nr = pin_user_pages_fast(va, ask, pinner->gup_flags, pinner->pages);
+	nr = pin_user_pages_fast(va, ask, pinner->gup_flags, pages);
 	if (nr <= 0)
 		return nr ?: -EFAULT;
 	if (ask == 1 && va + PAGE_SIZE < pinner->end && va >= pinner->batch_until) {
-		nr = pin_rest_of_leaf(pinner, va, pinner->pages[0]);
-		ret = enter(pinner, va, pinner->pages[0], nr);
+		nr = pin_rest_of_leaf(pinner, va, pages[0]);
+		ret = enter_leaf(pinner, pages[0], nr);
 	} else {
-		ret = enter_batch(pinner, va, nr);
+		ret = enter_batch(pinner, nr);
 	}
 	return ret ?: nr;
 }
 
 static int pin_all(struct pinner *pinner)
 {
-	unsigned long va = pinner->start & PAGE_MASK;
+	unsigned long va = pinner->start;
 	long nr;
 
 	while (va < pinner->end) {
@@ -266,6 +256,17 @@ static int pin_all(struct pinner *pinner)
 		va += nr << PAGE_SHIFT;
 	}
 	return 0;
+}
+
+/* Take back what a region that failed has pinned so far. */
+static void unpin_all(struct phyr_builder *builder)
+{
+	unsigned long nr, i;
+	struct phyr *runs;
+
+	while ((nr = phyr_builder_take(builder, &runs)))
+		for (i = 0; i < nr; i++)
+			unpin_run(runs[i], false);
 }
 
 /**
@@ -296,17 +297,15 @@ int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, boo
 		.pages = few_pages,
 		.max_pages = FEW_PAGES,
 	};
-	unsigned long pages;
-	struct phyr run;
+	unsigned long pages, stop;
 	int ret;
 
 	start = untagged_addr(start);
-	pinner.start = start;
-	if (!len || check_add_overflow(start, len, &pinner.stop) ||
-	    PAGE_ALIGN(pinner.stop) < pinner.stop)
+	if (!len || check_add_overflow(start, len, &stop) || PAGE_ALIGN(stop) < stop)
 		return -EINVAL;
-	pinner.end = PAGE_ALIGN(pinner.stop);
-	pages = (pinner.end - (start & PAGE_MASK)) >> PAGE_SHIFT;
+	pinner.start = start & PAGE_MASK;
+	pinner.end = PAGE_ALIGN(stop);
+	pages = (pinner.end - pinner.start) >> PAGE_SHIFT;
 	if (pages > UINT_MAX)
 		return -EINVAL;
 
@@ -317,18 +316,48 @@ int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, boo
 		pinner.max_pages = PAGE_SIZE / sizeof(*pinner.pages);
 	}
 
-	phyr_builder_init(&pinner.builder, start);
+	phyr_builder_init(&pinner.builder, pinner.start);
 	ret = pin_all(&pinner);
 	if (!ret)
-		ret = phyr_builder_finish(&pinner.builder, array);
+		ret = phyr_builder_finish(&pinner.builder, array, start, len);
 	if (ret)
-		while (phyr_builder_take(&pinner.builder, &run))
-			unpin_run(run, false);
+		unpin_all(&pinner.builder);
 	if (pinner.pages != few_pages)
 		kfree(pinner.pages);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(phyr_pin_user);
+
+static void unpin_runs(const struct phyr_array *array, bool dirty)
+{
+	struct phyr_iter iter = {};
+	unsigned long pages = 0;
+	struct phyr run;
+
+	while (phyr_array_next_part(array, &iter, &run, UNPIN_STEP << PAGE_SHIFT)) {
+		pages += unpin_run(run, dirty);
+		if (pages < UNPIN_STEP)
+			continue;
+		pages = 0;
+		cond_resched();
+	}
+}
+
+/* Where most runs are single pages, a call for each would cost more than unpinning them. */
+static void unpin_single_pages(const struct phyr_array *array, bool dirty)
+{
+	struct page *pages[FEW_PAGES];
+	unsigned long i, j, nr;
+
+	for (i = 0; i < array->blocks; i += nr) {
+		nr = min(array->blocks - i, (unsigned long)FEW_PAGES);
+		for (j = 0; j < nr; j++)
+			pages[j] = pfn_to_page(PHYS_PFN(array->block[i + j]));
+		unpin_user_pages_dirty_lock(pages, nr, dirty);
+		if (!(i % UNPIN_STEP))
+			cond_resched();
+	}
+}
 
 /**
  * phyr_unpin_user - undo phyr_pin_user()
@@ -341,11 +370,10 @@ EXPORT_SYMBOL_GPL(phyr_pin_user);
  */
 void phyr_unpin_user(struct phyr_array *array, bool dirty)
 {
-	struct phyr_iter iter = {};
-	struct phyr run;
-
-	while (phyr_array_next_part(array, &iter, &run, UNPIN_STEP << PAGE_SHIFT))
-		unpin_run(run, dirty);
+	if (array->shift == PAGE_SHIFT)
+		unpin_single_pages(array, dirty);
+	else
+		unpin_runs(array, dirty);
 	phyr_array_free(array);
 }
 EXPORT_SYMBOL_GPL(phyr_unpin_user);

@@ -97,25 +97,18 @@ static u64 model_find(const struct model *model, size_t offset)
 /* Give the model to a builder in bites of up to bite pages. */
 static int feed(struct phyr_builder *builder, const struct model *model, unsigned long bite)
 {
-	size_t offset = 0;
+	unsigned long page = 0, nr;
 
-	phyr_builder_init(builder, model->start);
-	while (offset < model->len) {
-		u64 addr = model_find(model, offset);
-		unsigned long page = ((model->start & ~PAGE_MASK) + offset) >> PAGE_SHIFT;
-		unsigned long nr = 1;
-		size_t len;
+	phyr_builder_init(builder, model->start & PAGE_MASK);
+	for (; page < model->pages; page += nr) {
 		int ret;
 
-		while (nr < bite && page + nr < model->pages &&
-		       model->page[page + nr] == model->page[page] + (nr << PAGE_SHIFT))
-			nr++;
-		len = ((page + nr) << PAGE_SHIFT) - (model->start & ~PAGE_MASK) - offset;
-		len = min(len, model->len - offset);
-		ret = phyr_builder_add(builder, addr, len);
+		for (nr = 1; nr < bite && page + nr < model->pages; nr++)
+			if (model->page[page + nr] != model->page[page] + (nr << PAGE_SHIFT))
+				break;
+		ret = phyr_builder_add(builder, model->page[page], nr << PAGE_SHIFT);
 		if (ret)
 			return ret;
-		offset += len;
 	}
 	return 0;
 }
@@ -126,9 +119,9 @@ static void build(struct phyr_array *array, const struct model *model, unsigned 
 
 	assert_int_equal(feed(&builder, model, bite), 0);
 	memset(array, 0xa5, sizeof(*array));
-	assert_int_equal(phyr_builder_finish(&builder, array), 0);
+	assert_int_equal(phyr_builder_finish(&builder, array, model->start, model->len), 0);
 	assert_null(builder.head);
-	assert_int_equal(builder.last.len, 0);
+	assert_int_equal(builder.taken, builder.nr);
 }
 
 static void check_offset(const struct phyr_array *array, const struct model *model, size_t offset)
@@ -441,7 +434,8 @@ static void test_no_memory(void **state)
 	struct phyr_builder builder;
 	struct phyr_array array = {};
 	bool finished = false;
-	struct phyr run;
+	struct phyr *runs;
+	unsigned long nr;
 	long after;
 
 	(void)state;
@@ -452,18 +446,20 @@ static void test_no_memory(void **state)
 
 		fail_alloc_after = after;
 		ret = feed(&builder, &model, 512);
-		added = builder.len;
+		added = builder.end - (model.start & PAGE_MASK);
 		if (!ret) {
-			ret = phyr_builder_finish(&builder, &array);
+			ret = phyr_builder_finish(&builder, &array, model.start, model.len);
 			finished = !ret;
 		}
 		fail_alloc_after = -1;
 		if (finished)
 			break;
 		assert_int_equal(ret, -ENOMEM);
-		while (phyr_builder_take(&builder, &run)) {
-			assert_int_equal(run.addr, model_find(&model, taken));
-			taken += run.len;
+		while ((nr = phyr_builder_take(&builder, &runs))) {
+			for (; nr; nr--, runs++) {
+				assert_int_equal(runs->addr, model.page[taken >> PAGE_SHIFT]);
+				taken += runs->len;
+			}
 		}
 		assert_int_equal(taken, added);
 		assert_int_equal(allocated, 0);
