@@ -43,19 +43,20 @@ def tables(measured):
     lines += align([header, *map(region_cells, measured["regions"])], 1)
     if any(r["aliased"] for r in measured["regions"]):
         lines.append(f"{ALIASED} one huge page mapped over and over")
+    lines.append("4k up to 1 GiB: pages in random order, hardly any two neighbours: the worst case")
     if any("-" == r["stock_error"] for r in measured["regions"]):
         lines.append("- in stock's column: not tried")
     lines.append("")
     header = [f"{human_bytes(BANDWIDTH_BYTES)} messages", "stock MiB/s", "phyr MiB/s", "ratio", "spread"]
     lines += align([header, *([test, f"{b['stock']:.2f}", f"{b['phyr']:.2f}", *ratio(b)]
                               for test, b in measured["bandwidth"].items())], 1)
-    lines.append("times and bandwidths: median; ratio: above 1 phyr is better; spread: of the rounds")
+    lines += ["times and bandwidths: median of the rounds, and ratios above 1 are in phyr's favour;",
+              "spread: of the rounds' ratios; up to 1 MiB, the better of two measurements in a round"]
     lines += sorted({f"note: {w}" for s in measured["samples"] for w in s["warnings"]})
     return "\n".join(lines)
 
 
 def judgement(result):
-    marks = {True: "ok", False: "MISSED", None: "-"}
-    rows = [[marks[line["holds"]], k["kernel"], f"{line['promise']}:", line["found"]]
+    rows = [[line["verdict"], k["kernel"], f"{line['promise']}:", line["found"]]
             for k in result["kernels"] for line in k["judgement"]]
     return "\n".join(["", "Must hold:", *align(rows, 4)])

@@ -49,6 +49,8 @@ struct phyr {
  * @extent_page: extents: first page of each run, counted in the region
  * @bucket: extents: the run that holds the first page of each bucket
  *
+ * An array must not be copied or moved: it may point into itself.
+ *
  * Readers need no lock: an array does not change between the call that made it
  * and the one that frees it (for arrays made by phyr_array_alloc_blocks() the
  * owner of the array sees to that). The members are for kernel/core and for
@@ -85,8 +87,8 @@ struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset
  * The phyr returned starts at that byte. It need not reach to the end of its
  * run: callers that want more ask again behind it.
  *
- * One table entry is read where the runs are uniform; else two or three, and
- * a binary search within a bucket that has one or two runs on average.
+ * One table entry is read where the runs are uniform; else a handful, with a
+ * binary search within a bucket that has one or two runs on average.
  *
  * Context: Any. The caller keeps the array alive.
  * Return: The phyr; its length is 0 if @offset is not in the region.
@@ -117,7 +119,6 @@ static inline struct phyr phyr_array_find(const struct phyr_array *array, size_t
 	phyr.len = left < array->len - offset ? left : array->len - offset;
 	return phyr;
 }
-
 
 /**
  * struct phyr_iter - a place in an array, for phyr_array_next_run()

@@ -125,6 +125,59 @@ struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset
 }
 EXPORT_SYMBOL_GPL(phyr_array_find_extent);
 
+/* The blocks from index on that continue it, as far as they are wanted; index moves on. */
+static struct phyr run_of_blocks(const struct phyr_array *array, unsigned long *index, size_t enough)
+{
+	u64 size = 1ULL << array->shift;
+	unsigned long i = *index;
+	struct phyr run = {
+		.addr = array->block[i],
+		.len = size,
+	};
+
+	while (++i < array->blocks && array->block[i] == run.addr + run.len && run.len < enough)
+		run.len += size;
+	*index = i;
+	return run;
+}
+
+static struct phyr run_of_extent(const struct phyr_array *array, unsigned long *index)
+{
+	unsigned long i = (*index)++;
+	size_t begin = (size_t)array->extent_page[i] << PAGE_SHIFT;
+	size_t end = array->skew + array->len;
+
+	if (i + 1 < array->nr)
+		end = (size_t)array->extent_page[i + 1] << PAGE_SHIFT;
+	return (struct phyr){
+		.addr = array->extent_addr[i],
+		.len = end - begin,
+	};
+}
+
+/*
+ * phyr_array_next_run(), but content with a part of a run that is long enough:
+ * a long run can take many blocks, and looking at them all takes its time.
+ */
+bool phyr_array_next_part(const struct phyr_array *array, struct phyr_iter *iter, struct phyr *run,
+			  size_t enough)
+{
+	/* The tables speak of whole blocks and pages, the region need not. */
+	size_t before = iter->offset ? 0 : array->skew;
+	size_t left = array->len - iter->offset;
+
+	if (!left)
+		return false;
+	*run = array->shift ? run_of_blocks(array, &iter->index, enough) :
+			      run_of_extent(array, &iter->index);
+	run->addr += before;
+	run->len -= before;
+	if (run->len > left)
+		run->len = left;
+	iter->offset += run->len;
+	return true;
+}
+
 /**
  * phyr_array_next_run - iterate over the runs of an array
  * @array: the array
@@ -150,7 +203,8 @@ EXPORT_SYMBOL_GPL(phyr_array_next_run);
  * phyr_array_add_block() for each, phyr_array_end_blocks(). These three do not
  * sleep. Their caller excludes concurrent calls, and look-ups if it wants
  * these to be right: one that comes all the same may find a block of the old
- * region or of the new, but never anything that was not given as a block.
+ * region or of the new, but as long as the size of blocks stays the same, never
+ * anything that was not given as a block.
  *
  * Context: May sleep.
  * Return: 0 or -ENOMEM.
@@ -208,19 +262,22 @@ EXPORT_SYMBOL_GPL(phyr_array_add_block);
 /**
  * phyr_array_end_blocks - the blocks are complete
  * @array: array after phyr_array_begin_blocks()
- * @skew: bytes of the first block before the region
+ * @skew: bytes of the first block before the region, less than a block
  * @len: length of the region; clamped to what the blocks hold
+ *
+ * Counts the runs, for which it looks at each block once.
  *
  * Context: Any.
  */
 void phyr_array_end_blocks(struct phyr_array *array, u64 skew, size_t len)
 {
 	u64 held = (u64)array->blocks << array->shift;
+	bool valid = skew < held && !(skew >> array->shift);
 	struct phyr_iter iter = {};
 	struct phyr run;
 
 	array->skew = skew;
-	array->len = skew < held ? min_t(u64, len, held - skew) : 0;
+	array->len = valid ? min_t(u64, len, held - skew) : 0;
 	array->nr = 0;
 	array->largest = 0;
 	array->smallest = SIZE_MAX;

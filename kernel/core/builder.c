@@ -75,12 +75,12 @@ unsigned long phyr_builder_take(struct phyr_builder *builder, struct phyr **runs
 
 	if (!builder->taken) {
 		*runs = builder->few;
-		nr = min(builder->nr, (unsigned long)PHYR_FEW_RUNS);
+		nr = min_t(unsigned long, builder->nr, PHYR_FEW_RUNS);
 		builder->taken = nr;
 		return nr;
 	}
 	/* The first chunk was given out by the last call, unless that gave the few. */
-	if (builder->taken > PHYR_FEW_RUNS) {
+	if (chunk && builder->taken > PHYR_FEW_RUNS) {
 		builder->head = chunk->next;
 		kfree(chunk);
 		cond_resched();
@@ -89,7 +89,7 @@ unsigned long phyr_builder_take(struct phyr_builder *builder, struct phyr **runs
 	if (!chunk)
 		return 0;
 	*runs = chunk->run;
-	nr = min(builder->nr - builder->taken, (unsigned long)CHUNK_RUNS);
+	nr = min_t(unsigned long, builder->nr - builder->taken, CHUNK_RUNS);
 	builder->taken += nr;
 	return nr;
 }
@@ -114,7 +114,7 @@ static void note_length(struct phyr_array *array, size_t len)
 }
 
 /*
- * Blocks are counted, and their addresses never compared: that of the first
+ * Blocks are counted, and the order of addresses never asked: that of the first
  * may lie before physical address 0 and wrap around, since only its end need
  * be memory. What is added to it on look-up wraps back.
  */

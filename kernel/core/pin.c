@@ -73,11 +73,21 @@
 #error "phyr needs CONFIG_SPARSEMEM_VMEMMAP or a memory model without sections"
 #endif
 
-/* Page pointers on the stack: enough for small regions, where an allocation would show. */
+/* Lengths of blocks and regions are not told apart from u64. */
+#ifndef CONFIG_64BIT
+#error "phyr is for 64-bit machines"
+#endif
+
+/*
+ * Page pointers on the stack: enough for small regions, where an allocation
+ * would show, and to unpin single pages without one.
+ */
 #define FEW_PAGES 32
 
 /* Pages unpinned between two looks at the scheduler: a few milliseconds if all are base pages. */
 #define UNPIN_STEP 32768UL
+
+static_assert(UNPIN_STEP % FEW_PAGES == 0);
 
 /*
  * A folio that has this many references is left to GUP, which refuses when the
@@ -108,20 +118,18 @@ struct pinner {
 	unsigned long max_pages;
 };
 
-/* Unpin the pages of a run; returns how many. */
-static unsigned long unpin_run(struct phyr run, bool dirty)
+/* Unpin the pages of a run. */
+static void unpin_run(struct phyr run, bool dirty)
 {
 	struct page *page = pfn_to_page(PHYS_PFN(run.addr));
-	unsigned long pages = PHYS_PFN((run.addr & ~PAGE_MASK) + run.len + PAGE_SIZE - 1);
-	unsigned long left, nr;
+	unsigned long left = PHYS_PFN((run.addr & ~PAGE_MASK) + run.len + PAGE_SIZE - 1);
 
-	for (left = pages; left > UNPIN_STEP; left -= nr, page += nr) {
-		nr = UNPIN_STEP;
-		unpin_user_page_range_dirty_lock(page, nr, dirty);
+	for (; left > UNPIN_STEP; left -= UNPIN_STEP, page += UNPIN_STEP) {
+		unpin_user_page_range_dirty_lock(page, UNPIN_STEP, dirty);
 		cond_resched();
 	}
 	unpin_user_page_range_dirty_lock(page, left, dirty);
-	return pages;
+	cond_resched();
 }
 
 /*
@@ -331,16 +339,10 @@ EXPORT_SYMBOL_GPL(phyr_pin_user);
 static void unpin_runs(const struct phyr_array *array, bool dirty)
 {
 	struct phyr_iter iter = {};
-	unsigned long pages = 0;
 	struct phyr run;
 
-	while (phyr_array_next_part(array, &iter, &run, UNPIN_STEP << PAGE_SHIFT)) {
-		pages += unpin_run(run, dirty);
-		if (pages < UNPIN_STEP)
-			continue;
-		pages = 0;
-		cond_resched();
-	}
+	while (phyr_array_next_part(array, &iter, &run, UNPIN_STEP << PAGE_SHIFT))
+		unpin_run(run, dirty);
 }
 
 /* Where most runs are single pages, a call for each would cost more than unpinning them. */
@@ -350,7 +352,7 @@ static void unpin_single_pages(const struct phyr_array *array, bool dirty)
 	unsigned long i, j, nr;
 
 	for (i = 0; i < array->blocks; i += nr) {
-		nr = min(array->blocks - i, (unsigned long)FEW_PAGES);
+		nr = min_t(unsigned long, array->blocks - i, FEW_PAGES);
 		for (j = 0; j < nr; j++)
 			pages[j] = pfn_to_page(PHYS_PFN(array->block[i + j]));
 		unpin_user_pages_dirty_lock(pages, nr, dirty);

@@ -12,7 +12,10 @@
  *  DMA MR    nothing: its addresses are the kernel's own
  *
  * rxe's page table in struct rxe_mr (page_info and what belongs to it) stays
-XX */
+ * empty. An MR is found by its key through the pool, which holds a reference
+ * while the MR is used, so that its umem cannot go in the middle of a copy:
+ * the pool waits for the last reference before it has rxe_mr_cleanup() called.
+ */
 #include <linux/ioport.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -138,7 +141,7 @@ static int set_page(struct ib_mr *ibmr, u64 dma_addr)
  * smaller than the CPU's, so what was allocated with the MR is always enough,
  * and nothing sleeps here. The owner has invalidated the MR before, if he
  * keeps the rules; a copy that is under way all the same finds old memory or
- * new (see phyr_array_alloc_blocks()).
+ * new, if he does not change the page size (see phyr_array_alloc_blocks()).
  *
  * ib_sg_to_pages() returns the number of entries mapped whole: 0 is no error,
  * as a part of the first may be, and that part is to be used.

@@ -3,7 +3,7 @@
  * Moving bytes into and out of Soft-RoCE's memory regions.
  *
  * All memory is reached through the kernel's linear map, a whole phyr at a
- * time. (There is no high memory on 64 bits; and what is not in the linear
+ * time. (phyr is for 64 bits, where there is no high memory; and what is not in the linear
  * map, such as secretmem, GUP does not pin.) The caller has a reference to the
  * MR, which keeps its memory pinned.
  *
@@ -14,10 +14,6 @@
 #include <linux/mm.h>
 
 #include "mr.h"
-
-#ifndef CONFIG_64BIT
-#error "phyr's Soft-RoCE is for 64-bit machines: it needs a linear map of all memory"
-#endif
 
 /*
  * Makes atomics atomic against each other, on all devices and kinds of MR; so

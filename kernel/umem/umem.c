@@ -59,7 +59,7 @@ static int charge(struct mm_struct *mm, unsigned long pages)
  * Return: The umem, or what ib_umem_get() returns for the same: ERR_PTR() of
  * -EINVAL (no pages, wraps around, more than UINT_MAX pages), -EPERM (may not lock
  * memory), -EOPNOTSUPP (on-demand paging), -ENOMEM (no memory, or
- * RLIMIT_MEMLOCK), or of an error of pin_user_pages_fast().
+ * RLIMIT_MEMLOCK), -EINTR (killed), or what pin_user_pages_fast() returns.
  */
 struct phyr_umem *phyr_umem_get(struct ib_device *device, unsigned long addr, size_t size,
 				int access)
@@ -94,7 +94,7 @@ struct phyr_umem *phyr_umem_get(struct ib_device *device, unsigned long addr, si
 	ret = charge(mm, pages);
 	if (ret)
 		goto err_free;
-	/* Nothing, at an address inside a page, counts as that page: so it does in ib_umem_get(). */
+	/* No bytes, at an address inside a page, count as that page: so it is in ib_umem_get(). */
 	ret = phyr_pin_user(&phyr_umem->phyrs, addr, size ?: 1, phyr_umem->umem.writable);
 	if (ret)
 		goto err_uncharge;
