@@ -8,6 +8,9 @@ changes slowly (load of the host, fragmentation of the guest's memory) meets bot
 second round starts with the other driver, which spares a change of driver and evens out what the
 order does.  A ratio is formed within a round first: the spread of these is its error bar.
 
+An emulated machine is told to be steady: its clock counts the instructions of its one CPU, since
+the host's time says more of the host (seen: half the speed for seconds on end) than of the drivers.
+
     steps below -> plan -> demo_guest (in the guest) -> JSON and perftest tables in out/raw/KERNEL
     -> figures.py (rows, ratios, judgement) -> report.py (text), picture.py (SVG), out/demo.json
 """
@@ -52,12 +55,10 @@ FULL = Scale(
     # 2 GiB of huge pages, 4 GiB to register in small ones, and the system
     8192, {"2M": 512, "1G": 1},
     [
-        Step("small-4k", "4K,64K,1M", "4k", 1000, EVERY, "--shuffle"),
-        Step("small", "4K,64K,1M", "thp,huge2m", 1000, EVERY),
-        Step("small-1g", "4K", "huge1g", 1000, EVERY),
-        Step("medium-4k", "64M", "4k", 10, 3, "--shuffle"),
-        Step("medium", "64M", "thp,huge2m", 10, 3),
-        Step("medium-1g", "64K,1M,64M", "huge1g", 100, 3),
+        Step("small-4k", "4K,64K,1M", "4k", 300, EVERY, "--shuffle"),
+        Step("small", "4K,64K,1M", "thp,huge2m,huge1g", 300, EVERY),
+        Step("medium-4k", "64M", "4k", 10, 2, "--shuffle"),
+        Step("medium", "64M", "thp,huge2m,huge1g", 10, 2),
         Step("gibibyte-4k", "1G", "4k", 5, 2, "--shuffle"),
         Step("gibibyte", "1G", "thp,huge2m,huge1g", 5, 3),
         Step("large", "4G", "4k,thp", 3, 1),
@@ -65,9 +66,6 @@ FULL = Scale(
         Step("large-aliased", "4G", "huge2m,huge1g", 3, 1, "--aliased"),
         # Stock would pin it all for minutes only to fail as it does from 1 GiB on.
         Step("tebibyte", "1T", "huge1g", 5, 1, "--aliased", ["phyr"]),
-        # Once more, some seconds later: see figures.py on noise.
-        Step("small-4k-again", "4K,64K,1M", "4k", 1000, EVERY, "--shuffle"),
-        Step("small-again", "4K,64K,1M", "thp,huge2m", 1000, EVERY),
     ],
     messages=200)
 
@@ -161,6 +159,7 @@ def run(kernel, scale, rounds, raw):
         # should we die, the machine goes with us
         "setpriv", "--pdeathsig", "TERM",
         os.path.join(LAB, "run"), "--kernel", kernel, "--rxe", "none", "--mem", f"{scale.memory_mib}M",
+        "--steady",
         *(f"--hugepages={size}={count}" for size, count in scale.hugepages.items()),
         "--share", raw, "--timeout", str(TIMEOUT), "--log", log, "--allow-splat", STOCK_SPLAT,
         "--", "/mnt/share/demo_guest", "/mnt/share/plan", "/mnt/share"]
@@ -275,7 +274,7 @@ def demonstrate(kernels, rounds, scale):
     failures = [f for k in result["kernels"] for f in k["failures"]]
     if failures:
         raise Failed("not everything ran:\n" + "\n".join(failures))
-    return all(line["verdict"] != "MISSED" for k in result["kernels"] for line in k["judgement"])
+    return all(line["holds"] is not False for k in result["kernels"] for line in k["judgement"])
 
 
 def main():

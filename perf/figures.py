@@ -5,11 +5,6 @@ their ratio and its spread, and whether what the project promises holds.
 A ratio tells how many times phyr is better: stock/phyr of times, phyr/stock of bandwidths.
 It is that of the two medians; its spread is from the smallest to the largest ratio of one round.
 (A ratio of medians lies within: if every round's is at most r, so is it.)
-
-A machine that is shared may run at half its speed for seconds at a time, whatever it does. What
-takes microseconds is then measured wholly in such a phase or wholly outside, and a median of few
-rounds falls on either side by chance. So there is a second ratio, that of the best rounds, which
-compares the drivers where both were disturbed least. A promise that only this ratio keeps is "noisy".
 """
 
 from statistics import median
@@ -30,17 +25,15 @@ def compare(stock, phyr, numerator):
     figure = {"stock": median(stock.values()) if stock else None,
               "phyr": median(phyr.values()) if phyr else None,
               "rounds": len(stock.keys() & phyr.keys()), "ratio": None, "ratio_min": None,
-              "ratio_max": None, "ratio_best": None}
+              "ratio_max": None}
     if not figure["rounds"]:
         return figure
 
     def ratio(s, p):
         return s / p if numerator == "stock" else p / s
 
-    best = min if numerator == "stock" else max
     each = [ratio(stock[r], phyr[r]) for r in stock.keys() & phyr.keys()]
-    figure.update(ratio=ratio(figure["stock"], figure["phyr"]), ratio_min=min(each), ratio_max=max(each),
-                  ratio_best=ratio(best(stock.values()), best(phyr.values())))
+    figure.update(ratio=ratio(figure["stock"], figure["phyr"]), ratio_min=min(each), ratio_max=max(each))
     return figure
 
 
@@ -50,19 +43,14 @@ def region_key(row):
 
 def derive_region(key, samples):
     """The figures of one kind of region."""
-    rows = {driver: [(s["round"], row) for s in samples if s["driver"] == driver
-                     for row in s["registrations"] if region_key(row) == key] for driver in DRIVERS}
+    rows = {driver: {s["round"]: row for s in samples if s["driver"] == driver
+                     for row in s["registrations"] if region_key(row) == key} for driver in DRIVERS}
 
     def series(driver, time):
-        """{round: time}; of what was measured more than once in a round, the best."""
-        best = {}
-        for r, row in rows[driver]:
-            if row[time]:
-                best[r] = min(best.get(r, float("inf")), row[time]["median"])
-        return best
+        return {r: row[time]["median"] for r, row in rows[driver].items() if row[time]}
 
     def largest(fact):
-        known = [row[fact] for _, row in rows["phyr"] if row[fact] is not None]
+        known = [row[fact] for row in rows["phyr"].values() if row[fact] is not None]
         return max(known, default=None)
 
     backing, size, aliased = key
@@ -72,7 +60,7 @@ def derive_region(key, samples):
         "dereg_usec": compare(series("stock", "dereg_usec"), series("phyr", "dereg_usec"), "stock"),
         "entries": largest("entries"), "metadata": largest("metadata"),
         # the name of an error, None where all went well, "-" where nothing was tried
-        **{f"{driver}_error": next((row["error"] or row["failed"] for _, row in rows[driver]
+        **{f"{driver}_error": next((row["error"] or row["failed"] for row in rows[driver].values()
                                     if row["failed"]), None) if rows[driver] else "-"
            for driver in DRIVERS},
     }
@@ -103,34 +91,26 @@ def derive(measured):
 # --- what the project promises ---
 
 
-def line(promise, found, holds, noisy=False):
-    """holds is None where it was not measured; noisy: it would hold if the rounds had been like the best."""
-    verdict = "-" if holds is None else "ok" if holds else "noisy" if noisy else "MISSED"
-    return {"promise": promise, "found": found, "verdict": verdict}
+def line(promise, found, holds):
+    """holds is None where it was not measured."""
+    return {"promise": promise, "found": found, "holds": holds}
 
 
 def at_least(promise, wanted, ratios):
-    """{name: figure}: the least ratio counts."""
-    known = {name: f for name, f in ratios.items() if f["ratio"] is not None}
+    """{name: ratio}: the least counts."""
+    known = {name: r for name, r in ratios.items() if r is not None}
     if not known:
         return line(promise, "not measured", None)
-
-    def least(which):
-        name, figure = min(known.items(), key=lambda item: item[1][which])
-        return figure[which], human_ratio(figure[which]) + (f" ({name})" if len(known) > 1 else "")
-
-    ratio, found = least("ratio")
-    best, best_found = least("ratio_best")
-    if ratio < wanted:
-        found += f"; best rounds: {best_found}"
-    return line(promise, found, ratio >= wanted, best >= wanted)
+    name, least = min(known.items(), key=lambda item: item[1])
+    found = f"{least:.2f}" if least < 10 else f"{least:.0f}"
+    return line(promise, found + (f" (least: {name})" if len(known) > 1 else ""), least >= wanted)
 
 
 def judge(measured):
     regions = measured["regions"]
 
     def ratios(time, size=None, backing=None):
-        return {f"{r['backing']} {human_bytes(r['bytes'])}": r[time] for r in regions
+        return {f"{r['backing']} {human_bytes(r['bytes'])}": r[time]["ratio"] for r in regions
                 if size in (None, r["bytes"]) and backing in (None, r["backing"])}
 
     lines = [at_least(f"1 GiB on {backing} registers {wanted} times as fast as stock", wanted,
@@ -142,7 +122,7 @@ def judge(measured):
         judge_4g(regions), judge_1t(regions), judge_entries(regions),
     ]
     lines += [at_least(f"{test} at 64 KiB has 0.95 of stock's bandwidth", 0.95,
-                       {test: measured["bandwidth"][test]}) for test in BANDWIDTH_TESTS]
+                       {test: measured["bandwidth"][test]["ratio"]}) for test in BANDWIDTH_TESTS]
     return lines
 
 

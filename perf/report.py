@@ -37,7 +37,8 @@ def region_cells(r):
 def tables(measured):
     """What is printed when a kernel is done."""
     lines = ["", f"{measured['kernel']} kernel {measured['release']}, guest of {measured['cpus']} CPUs, "
-             + ("KVM" if measured["accelerator"] == "kvm" else "emulated (no KVM)"), ""]
+             + ("KVM" if measured["accelerator"] == "kvm" else
+                "emulated; time is instructions executed, 2 ns each"), ""]
     header = ["memory", "size", "stock reg", "phyr reg", "ratio", "spread",
               "stock dereg", "phyr dereg", "ratio", "spread", "entries", "metadata"]
     lines += align([header, *map(region_cells, measured["regions"])], 1)
@@ -50,13 +51,13 @@ def tables(measured):
     header = [f"{human_bytes(BANDWIDTH_BYTES)} messages", "stock MiB/s", "phyr MiB/s", "ratio", "spread"]
     lines += align([header, *([test, f"{b['stock']:.2f}", f"{b['phyr']:.2f}", *ratio(b)]
                               for test, b in measured["bandwidth"].items())], 1)
-    lines += ["times and bandwidths: median of the rounds, and ratios above 1 are in phyr's favour;",
-              "spread: of the rounds' ratios; up to 1 MiB, the better of two measurements in a round"]
+    lines.append("times and bandwidths: median; ratio: above 1 phyr is better; spread: of the rounds")
     lines += sorted({f"note: {w}" for s in measured["samples"] for w in s["warnings"]})
     return "\n".join(lines)
 
 
 def judgement(result):
-    rows = [[line["verdict"], k["kernel"], f"{line['promise']}:", line["found"]]
+    marks = {True: "ok", False: "MISSED", None: "-"}
+    rows = [[marks[line["holds"]], k["kernel"], f"{line['promise']}:", line["found"]]
             for k in result["kernels"] for line in k["judgement"]]
     return "\n".join(["", "Must hold:", *align(rows, 4)])

@@ -24,14 +24,17 @@ result() {
 
 # vm_tap OPTION... -- COMMAND...: run something that prints TAP in a VM.
 # tests/guest is /mnt/share there. Adds a result for the machine itself: that
-# the command came to its end, and the kernel log has no splat.
+# the command came to its end, and the kernel log has no splat. Returns the
+# command's status, so that one which fails without saying so does not pass.
 vm_tap() {
 	local status=0
-	"$tests/vm/run" --share "$tests/guest" "$@" || status=$?
+	setpriv --pdeathsig TERM "$tests/vm/run" --share "$tests/guest" "$@" || status=$?
+	echo 1..1
 	case $status in
 	0 | 1) echo "ok the machine ran to its end, and its kernel log has no splat" ;;
 	99) echo "not ok the kernel log has a splat, see above" ;;
 	124) echo "not ok the machine did not come to its end in time" ;;
 	*) echo "not ok the machine ended with status $status" ;;
 	esac
+	return "$status"
 }

@@ -9,11 +9,12 @@ A suite is an executable file in tests/suites. Two comments in it tell about it:
 It is called with the name of a kernel, and prints TAP: "ok NAME", "not ok NAME",
 "ok NAME # SKIP why", and plans ("1..N"), of which there may be several, one in
 front of each part. Lines with "#" are diagnostics. What would hide a failure is
-one: a suite that exits with an error, that prints no results, or fewer than it
-has planned.
+one: a suite that exits with an error, that prints nothing but skips, that bails
+out, or that has fewer results than it has planned, or more.
 """
 
 import argparse
+import fcntl
 import os
 import re
 import subprocess
@@ -28,6 +29,7 @@ KERNELS = ["stable", "backports"]
 DEFAULT = ["unit", "lab", "build", "verbs", "mr-size", "bad-input", "nvme", "perftest"]
 
 RESULT = re.compile(r"^(ok|not ok)\b[ \t]*\d*[ \t]*(?:-[ \t]+)?(.*)$")
+BAIL = re.compile(r"^Bail out!\s*(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)\s*$")
 SKIP = re.compile(r"#\s*SKIP\b\s*(.*)", re.IGNORECASE)
 
@@ -81,27 +83,29 @@ class Tap:
         self.results = results
         self.where = where
         self.seen = 0
-        self.planned = 0
+        self.planned = None
 
     def read(self, line):
         plan = PLAN.match(line)
         result = RESULT.match(line)
+        bail = BAIL.match(line)
         if plan:
             self.check_plan()
-            self.planned += int(plan.group(1))
+            self.planned = int(plan.group(1))
         elif result:
             self.seen += 1
             self.results.add(self.where, result.group(1) == "ok", result.group(2))
+        elif bail:
+            self.fail(f"a program gave up: {bail.group(1)}")
 
     def check_plan(self):
-        if self.seen < self.planned:
+        """At the end of a part: did all its results come?"""
+        if self.planned is not None and self.seen != self.planned:
             self.fail(f"{self.planned} results were planned, {self.seen} came")
-        # Results without a plan count as their own.
-        self.planned = self.seen
+        self.planned, self.seen = None, 0
 
     def fail(self, why):
         print(f"not ok {why}", flush=True)
-        self.seen += 1
         self.results.add(self.where, False, why)
 
 
@@ -109,11 +113,13 @@ def run_suite(suite, kernel, results):
     where = suite.name if suite.once else f"{suite.name} ({kernel})"
     print(f"# {where}: {suite.about}", flush=True)
     begin = time.monotonic()
-    failures = len(results.failures)
+    failures, passed = len(results.failures), results.passed
     tap = Tap(results, where)
     log_path = os.path.join(LOGS, f"{suite.name}.{kernel}.log")
     with open(log_path, "wb") as log:
-        child = subprocess.Popen([suite.path, kernel], stdin=subprocess.DEVNULL,
+        # Should we be killed, the suite goes too, and its machine with it.
+        command = ["setpriv", "--pdeathsig", "TERM", suite.path, kernel]
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for raw in child.stdout:
             log.write(raw)
@@ -124,10 +130,18 @@ def run_suite(suite, kernel, results):
     tap.check_plan()
     if status and len(results.failures) == failures:
         tap.fail(f"the suite exited with status {status}")
-    if not tap.seen:
-        tap.fail("the suite had no results")
+    if len(results.failures) == failures and results.passed == passed:
+        tap.fail("nothing has passed in this suite, nor failed")
     print(f"# {where}: {time.monotonic() - begin:.0f} s; log: {os.path.relpath(log_path)}",
           flush=True)
+
+
+def only_one():
+    """Hold a lock as long as we live: two runs in one clone would share build trees and logs."""
+    try:
+        fcntl.flock(os.open(LOGS, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("tests/run: another tests/run is at work in this clone; wait for its end")
 
 
 def parse_args(known):
@@ -157,6 +171,7 @@ def main():
         return 0
 
     os.makedirs(LOGS, exist_ok=True)
+    only_one()
     if subprocess.run([os.path.join(TESTS, "vm", "setup")], check=False).returncode:
         sys.exit("tests/run: the lab could not be set up; see above")
     kernels = KERNELS if args.kernel == "all" else [args.kernel]

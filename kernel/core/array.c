@@ -126,7 +126,8 @@ struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset
 EXPORT_SYMBOL_GPL(phyr_array_find_extent);
 
 /* The blocks from index on that continue it, as far as they are wanted; index moves on. */
-static struct phyr run_of_blocks(const struct phyr_array *array, unsigned long *index, size_t enough)
+static struct phyr run_of_blocks(const struct phyr_array *array, unsigned long *index,
+				 size_t enough)
 {
 	u64 size = 1ULL << array->shift;
 	unsigned long i = *index;

@@ -384,7 +384,7 @@ static int use_region(struct area *area, size_t start, size_t len, enum memory k
 		goto out;
 	}
 	err = everywhere(&r) ?: facts_get(r.mr, &facts);
-	if (!err && facts.known[MR_PHYRS])
+	if (!err && !on_stock)
 		err = facts_check(&r, kind, &facts);
 	if (!err && len == TIB && max_1tib_ms && reg_ms > max_1tib_ms)
 		err = fail("registration took %.3f ms, may take %.3f", reg_ms, max_1tib_ms);

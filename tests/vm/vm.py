@@ -44,8 +44,11 @@ HUNG_TASK, WATCHDOG, RCU_STALL = 180, 40, 90
 KERNEL_ARGS = ["console=ttyS0", "panic=-1", f"watchdog_thresh={WATCHDOG}",
                f"rcupdate.rcu_cpu_stall_timeout={RCU_STALL}"]
 
-# All that can be had, 1 GiB pages among it. Of an emulated CPU, kernels are better not told that it
-# is good at "rep stosb", which QEMU does byte by byte, nor that it has five levels of page tables.
+# With "steady" the clock is a count of instructions, of one CPU as there can be no order between two.
+ACCEL = {"kvm": ["-accel", "kvm"], "tcg": ["-accel", "tcg,thread=multi"],
+         "steady": ["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=off"]}
+# All features that can be had, 1 GiB pages among them. Of an emulated CPU, kernels are better not
+# told that it is good at "rep stosb", which QEMU does byte by byte, nor of a fifth level of page tables.
 CPU = {"kvm": "max", "tcg": "max,erms=off,fsrm=off,la57=off"}
 
 
@@ -121,6 +124,9 @@ def arguments(argv):
            help="reserve N huge pages of that size (/dev/hugepages, /dev/hugepages-1G)")
     option("--share", type=directory, metavar="DIR", help="mount DIR read-write at /mnt/share")
     option("--timeout", type=number, default=600, metavar="S", help="seconds, with boot; default: 600")
+    option("--steady", action="store_true",
+           help="if emulated: one CPU whose clock counts instructions, 2 ns each, so that times\n"
+                "are the same whatever else the host does")
     option("--append", action="append", default=[], metavar="ARGS", help="more kernel arguments")
     option("--log", metavar="FILE", help="copy the kernel log there")
     option("--allow-splat", type=expression, action="append", default=[], metavar="REGEX",
@@ -201,7 +207,7 @@ def qemu():
 class Machine:
     """A running QEMU: its process, our end of the port, the kernel log."""
 
-    def __init__(self, kernel_release, accel, log, files, kernel_args, options):
+    def __init__(self, kernel_release, accel, log, files, kernel_args, options, steady=False):
         boot = os.path.join(CACHE, "boot", kernel_release)
         self.log = log
         self.port, port = socket.socketpair()
@@ -213,7 +219,7 @@ class Machine:
         self.errors = open(os.memfd_create("qemu-errors"), "w+b")
         command = [
             *qemu(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-machine", "pc", "-accel", "kvm" if accel == "kvm" else "tcg,thread=multi", "-cpu", CPU[accel],
+            "-machine", "pc", *ACCEL["steady" if steady and accel == "tcg" else accel], "-cpu", CPU[accel],
             "-kernel", os.path.join(boot, "vmlinuz"), "-initrd", f"/dev/fd/{initramfs}",
             "-append", " ".join(KERNEL_ARGS + kernel_args),
             "-chardev", f"file,id=log,path={comma(log)}", "-serial", "chardev:log",
@@ -415,14 +421,15 @@ def start(args, accel, log):
     if args.rxe == "phyr" and not os.path.isfile(f"{built()}/kernel/{kernel}/rdma_rxe.ko"):
         raise LabFailed(f"there is no build/lab/kernel/{kernel}/rdma_rxe.ko: "
                         "build it (tests/vm/build), or choose --rxe stock")
-    options = ["-m", args.mem, "-smp", str(args.cpus), "-drive",
+    cpus = 1 if args.steady and accel == "tcg" else args.cpus
+    options = ["-m", args.mem, "-smp", str(cpus), "-drive",
                f"file={comma(CACHE)}/disk.img,format=raw,if=virtio,snapshot=on"]
     if args.share:
         options += shared("share", args.share)
     if os.path.isdir(built()):
         options += shared("phyr", built(), read_only=True)
     huge = [f"hugepagesz={size} hugepages={count}" for size, count in sorted(args.hugepages.items())]
-    return Machine(kernel, accel, log, guest_files(args), huge + args.append, options)
+    return Machine(kernel, accel, log, guest_files(args), huge + args.append, options, args.steady)
 
 
 def see_through(machine):
