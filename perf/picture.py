@@ -132,7 +132,7 @@ def legend(x, y):
 
 
 def accelerators(kernels):
-    names = {"kvm": "by KVM", "tcg": "all in emulation (no KVM)"}
+    names = {"kvm": "by KVM", "tcg": "all in emulation: time is instructions executed"}
     return " and ".join(sorted({names[k["accelerator"]] for k in kernels}))
 
 
