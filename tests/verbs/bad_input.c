@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common.h"
+#include "rdma.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL	102
@@ -736,6 +736,7 @@ int main(int argc, char **argv)
 	};
 	static const struct program prog = {
 		.about = "Registers what must not be registered.",
+		.subject = &rdma_device,
 		.options_help =
 			"      --dir DIR      where to make a file on ext4 (default /var/tmp)\n",
 		.options = options,

@@ -20,7 +20,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common.h"
+#include "rdma.h"
 #include "nldev.h"
 
 static bool on_stock;
@@ -497,6 +497,7 @@ int main(int argc, char **argv)
 	};
 	static const struct program prog = {
 		.about = "Registers and uses regions of 1 byte to 1 TiB.",
+		.subject = &rdma_device,
 		.options_help =
 			"      --stock        the driver is stock rxe: above 1 GiB expect ENOMEM\n"
 			"      --max-1tib-ms MS\n"

@@ -74,6 +74,7 @@ int main(int argc, char **argv)
 {
 	static const struct program prog = {
 		.about = "Checks what RDMA does with registered memory, byte by byte.",
+		.subject = &rdma_device,
 		.watchdog_s = 120,
 		.recover = recover,
 	};

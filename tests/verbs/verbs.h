@@ -5,7 +5,7 @@
 #ifndef PHYR_TESTS_VERBS_VERBS_H
 #define PHYR_TESTS_VERBS_VERBS_H
 
-#include "common.h"
+#include "rdma.h"
 
 /* One connected pair for all tests, in dev.pd. */
 extern struct pair pair;

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * The RDMA device under test: opening it, memory regions, connected queue pairs, transfers.
+ */
+#ifndef PHYR_TESTS_VERBS_RDMA_H
+#define PHYR_TESTS_VERBS_RDMA_H
+
+#include <infiniband/verbs.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "memory.h"
+#include "pattern.h"
+#include "test.h"
+
+struct device {
+	const char *name;
+	int gid_index;
+	struct ibv_context *ctx;
+	struct ibv_pd *pd;
+	struct ibv_device_attr_ex attr;
+	struct ibv_port_attr port;
+	union ibv_gid gid;
+};
+
+extern struct device dev;
+
+/* A program whose subject this is has dev open; options -d and -g say which. */
+extern const struct subject rdma_device;
+
+#define ACCESS_ALL	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | \
+			 IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_ATOMIC)
+
+/* NULL after fail(). */
+struct ibv_mr *mr_reg(void *addr, size_t len, int access);
+int mr_dereg(struct ibv_mr **mr);
+
+/*
+ * Two RC QPs in one protection domain, connected to each other: qp[0] requests, qp[1] responds.
+ * An error completion leaves both in the error state; pair_recycle() brings them back.
+ */
+struct pair {
+	struct ibv_cq *cq[2];
+	struct ibv_qp *qp[2];
+};
+
+enum { MAX_SGE = 30, MAX_INLINE = 200, MAX_WR = 64 };
+
+int pair_open(struct pair *pair, struct ibv_pd *pd);
+int pair_recycle(struct pair *pair);
+void pair_close(struct pair *pair);
+
+/* One scatter/gather entry. */
+struct ibv_sge sge(const void *addr, size_t len, const struct ibv_mr *mr);
+
+/* Wait for one completion and demand this status. wc may be NULL. */
+int wait_wc(struct ibv_cq *cq, enum ibv_wc_status status, struct ibv_wc *wc);
+/* No completion may be there. */
+int no_wc(struct ibv_cq *cq);
+
+int post_send(struct ibv_qp *qp, struct ibv_send_wr *wr);
+int post_recv(struct ibv_qp *qp, struct ibv_sge *sges, int n);
+
+/* One RDMA write or read from qp[0] with a single local buffer; waits and demands the status. */
+int rdma(struct pair *pair, enum ibv_wr_opcode opcode, struct ibv_sge local, uint64_t raddr,
+	 uint32_t rkey, enum ibv_wc_status status);
+/* The same where it must fail: afterwards the pair is recycled. */
+int rdma_refused(struct pair *pair, enum ibv_wr_opcode opcode, struct ibv_sge local,
+		 uint64_t raddr, uint32_t rkey, enum ibv_wc_status status);
+/* One send from qp[0] into one receive buffer of qp[1]. */
+int send_recv(struct pair *pair, struct ibv_sge from, struct ibv_sge to, unsigned int flags);
+
+#endif
