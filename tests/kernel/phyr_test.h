@@ -64,6 +64,7 @@ struct phyr_test_run {
 /**
  * struct phyr_test_runs - list the runs of a pin
  * @id: in: the pin
+ * @pad: unused
  * @nr: in: room at @runs; out: runs written there, all there are if there is room
  * @runs: in: struct phyr_test_run *
  */
@@ -83,7 +84,8 @@ struct phyr_test_runs {
  * @data: in: user address of the other side
  *
  * Pages are found with phyr_array_find(), one step of it at a time, so that
- * this is also a test of look-up.
+ * this is also a test of look-up. Writing through a pin that is not writable is
+ * EACCES.
  */
 struct phyr_test_copy {
 	__u32 id;
@@ -102,6 +104,7 @@ struct phyr_test_copy {
  * @pins: out: pins on it; of a folio of one page, an estimate from its references
  * @refs: out: references to it
  * @anon: out: 1 if it is anonymous
+ * @pad: unused
  */
 struct phyr_test_folio {
 	__u32 id;

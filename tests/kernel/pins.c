@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * /dev/phyr_test: phyr_test.h tells what it does.
+ *
+ * Lifetimes: a pin belongs to the open file, and is found there by its id. It
+ * is entered in the table when it is complete and taken out before it is
+ * undone, so what is in the table is a pin that holds. Whoever has looked one
+ * up holds the file's mutex for as long as it uses the pin; whoever has taken
+ * one out alone has it. Pinning and unpinning, which may take long, need no
+ * lock then. At the last close nobody else has the file, and no lock is needed.
+ *
+ * The mutex is held over accesses to user memory. No page fault handler of
+ * ours takes it, but one of user space (userfaultfd) may never come to an end:
+ * therefore waiting for the mutex is killable.
+ */
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/io.h>
+#include <linux/kernel.h>
+#include <linux/ktime.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/xarray.h>
+
+#include <phyr/phyr.h>
+
+#include "gup.h"
+#include "phyr_test.h"
+
+/* What an open file has. */
+struct pins {
+	struct xarray table;	/* struct pin by id */
+	struct mutex lock;	/* keeps pins that were looked up in the table */
+};
+
+struct pin {
+	struct phyr_array array;
+	bool writable;
+};
+
+/* Look a pin up. Unless an error is returned, pins->lock is held. */
+static struct pin *get_pin(struct pins *pins, u32 id)
+{
+	struct pin *pin;
+
+	if (mutex_lock_killable(&pins->lock))
+		return ERR_PTR(-EINTR);
+	pin = xa_load(&pins->table, id);
+	if (pin)
+		return pin;
+	mutex_unlock(&pins->lock);
+	return ERR_PTR(-ENOENT);
+}
+
+static void put_pin(struct pins *pins)
+{
+	mutex_unlock(&pins->lock);
+}
+
+static void undo_pin(struct pin *pin, bool dirty)
+{
+	phyr_unpin_user(&pin->array, dirty);
+	kfree(pin);
+}
+
+static struct pin *make_pin(struct phyr_test_pin *args)
+{
+	struct pin *pin = kzalloc(sizeof(*pin), GFP_KERNEL);
+	u64 began;
+	int ret;
+
+	if (!pin)
+		return ERR_PTR(-ENOMEM);
+	pin->writable = args->writable;
+	began = ktime_get_ns();
+	ret = phyr_pin_user(&pin->array, args->start, args->len, pin->writable);
+	args->ns = ktime_get_ns() - began;
+	if (ret) {
+		kfree(pin);
+		return ERR_PTR(ret);
+	}
+	args->runs = pin->array.nr;
+	args->largest = pin->array.largest;
+	args->smallest = pin->array.smallest;
+	args->table_bytes = pin->array.table_bytes;
+	return pin;
+}
+
+/* The id is reserved first, so that nothing can fail once others can find the pin. */
+static int test_pin(struct pins *pins, struct phyr_test_pin __user *user)
+{
+	struct phyr_test_pin args;
+	struct pin *pin;
+	int ret;
+
+	if (copy_from_user(&args, user, sizeof(args)))
+		return -EFAULT;
+	ret = xa_alloc(&pins->table, &args.id, NULL, xa_limit_32b, GFP_KERNEL);
+	if (ret)
+		return ret;
+	pin = make_pin(&args);
+	if (IS_ERR(pin)) {
+		xa_release(&pins->table, args.id);
+		return PTR_ERR(pin);
+	}
+	if (copy_to_user(user, &args, sizeof(args))) {
+		xa_release(&pins->table, args.id);
+		undo_pin(pin, false);
+		return -EFAULT;
+	}
+	xa_store(&pins->table, args.id, pin, GFP_KERNEL);
+	return 0;
+}
+
+static int test_unpin(struct pins *pins, struct phyr_test_unpin *args)
+{
+	struct pin *pin = get_pin(pins, args->id);
+	u64 began;
+
+	if (IS_ERR(pin))
+		return PTR_ERR(pin);
+	xa_erase(&pins->table, args->id);
+	put_pin(pins);
+
+	began = ktime_get_ns();
+	phyr_unpin_user(&pin->array, args->dirty);
+	args->ns = ktime_get_ns() - began;
+	kfree(pin);
+	return 0;
+}
+
+static int list_runs(const struct phyr_array *array, struct phyr_test_runs *args)
+{
+	struct phyr_test_run __user *to = u64_to_user_ptr(args->runs);
+	struct phyr_iter iter = {};
+	struct phyr run;
+	u64 nr;
+
+	for (nr = 0; nr < args->nr; nr++) {
+		struct phyr_test_run out = { .offset = iter.offset };
+
+		if (!phyr_array_next_run(array, &iter, &run))
+			break;
+		out.addr = run.addr;
+		out.len = run.len;
+		if (copy_to_user(to + nr, &out, sizeof(out)))
+			return -EFAULT;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	args->nr = nr;
+	return 0;
+}
+
+static int test_runs(struct pins *pins, struct phyr_test_runs *args)
+{
+	struct pin *pin = get_pin(pins, args->id);
+	int ret;
+
+	if (IS_ERR(pin))
+		return PTR_ERR(pin);
+	ret = list_runs(&pin->array, args);
+	put_pin(pins);
+	return ret;
+}
+
+/* Copy what lies in one page. By way of @bounce, as access to user memory may sleep. */
+static int copy_in_page(struct phyr found, bool to_region, void __user *data, void *bounce)
+{
+	struct page *page = pfn_to_page(PHYS_PFN(found.addr));
+	size_t at = offset_in_page(found.addr);
+
+	if (to_region) {
+		if (copy_from_user(bounce, data, found.len))
+			return -EFAULT;
+		memcpy_to_page(page, at, bounce, found.len);
+		return 0;
+	}
+	memcpy_from_page(bounce, page, at, found.len);
+	return copy_to_user(data, bounce, found.len) ? -EFAULT : 0;
+}
+
+static int copy_all(const struct phyr_array *array, const struct phyr_test_copy *args, void *bounce)
+{
+	void __user *data = u64_to_user_ptr(args->data);
+	u64 done = 0;
+	int ret;
+
+	while (done < args->len) {
+		struct phyr found = phyr_array_find(array, args->offset + done);
+		size_t most = min_t(u64, args->len - done, PAGE_SIZE - offset_in_page(found.addr));
+
+		if (!found.len)
+			return -ERANGE;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+		found.len = min(found.len, most);
+		ret = copy_in_page(found, args->to_region, data + done, bounce);
+		if (ret)
+			return ret;
+		done += found.len;
+	}
+	return 0;
+}
+
+static int test_copy(struct pins *pins, const struct phyr_test_copy *args)
+{
+	struct pin *pin = get_pin(pins, args->id);
+	void *bounce;
+	int ret;
+
+	if (IS_ERR(pin))
+		return PTR_ERR(pin);
+	bounce = kmalloc(PAGE_SIZE, GFP_KERNEL);
+	if (!bounce)
+		ret = -ENOMEM;
+	else if (args->offset > pin->array.len || args->len > pin->array.len - args->offset)
+		ret = -ERANGE;
+	else if (args->to_region && !pin->writable)
+		ret = -EACCES;
+	else
+		ret = copy_all(&pin->array, args, bounce);
+	kfree(bounce);
+	put_pin(pins);
+	return ret;
+}
+
+/* The folio stays what it is, since the pin holds it. */
+static void describe_folio(struct folio *folio, struct phyr_test_folio *args)
+{
+	args->order = folio_order(folio);
+	args->pfn = folio_pfn(folio);
+	args->refs = folio_ref_count(folio);
+	if (folio_has_pincount(folio))
+		args->pins = atomic_read(&folio->_pincount);
+	else
+		args->pins = args->refs / GUP_PIN_COUNTING_BIAS;
+	args->anon = folio_test_anon(folio);
+}
+
+static int test_folio(struct pins *pins, struct phyr_test_folio *args)
+{
+	struct pin *pin = get_pin(pins, args->id);
+	struct phyr found;
+
+	if (IS_ERR(pin))
+		return PTR_ERR(pin);
+	found = phyr_array_find(&pin->array, args->offset);
+	if (found.len)
+		describe_folio(page_folio(pfn_to_page(PHYS_PFN(found.addr))), args);
+	put_pin(pins);
+	return found.len ? 0 : -ERANGE;
+}
+
+static int test_ioctl_args(struct pins *pins, unsigned int cmd, void *args)
+{
+	switch (cmd) {
+	case PHYR_TEST_UNPIN:
+		return test_unpin(pins, args);
+	case PHYR_TEST_RUNS:
+		return test_runs(pins, args);
+	case PHYR_TEST_COPY:
+		return test_copy(pins, args);
+	case PHYR_TEST_FOLIO:
+		return test_folio(pins, args);
+	case PHYR_TEST_GUP:
+		return phyr_test_gup(args);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *user = (void __user *)arg;
+	union {
+		struct phyr_test_unpin unpin;
+		struct phyr_test_runs runs;
+		struct phyr_test_copy copy;
+		struct phyr_test_folio folio;
+		struct phyr_test_gup gup;
+	} args;
+	int ret;
+
+	if (cmd == PHYR_TEST_PIN)
+		return test_pin(file->private_data, user);
+	if (_IOC_SIZE(cmd) > sizeof(args))
+		return -ENOTTY;
+	if (copy_from_user(&args, user, _IOC_SIZE(cmd)))
+		return -EFAULT;
+	ret = test_ioctl_args(file->private_data, cmd, &args);
+	if (!ret && (_IOC_DIR(cmd) & _IOC_READ) && copy_to_user(user, &args, _IOC_SIZE(cmd)))
+		return -EFAULT;
+	return ret;
+}
+
+static struct pins *alloc_pins(void)
+{
+	struct pins *pins = kzalloc(sizeof(*pins), GFP_KERNEL);
+
+	if (!pins)
+		return NULL;
+	xa_init_flags(&pins->table, XA_FLAGS_ALLOC1);
+	mutex_init(&pins->lock);
+	return pins;
+}
+
+static int test_open(struct inode *inode, struct file *file)
+{
+	/* It shows and takes what is at physical addresses. */
+	if (!capable(CAP_SYS_RAWIO))
+		return -EPERM;
+	file->private_data = alloc_pins();
+	return file->private_data ? 0 : -ENOMEM;
+}
+
+static int test_release(struct inode *inode, struct file *file)
+{
+	struct pins *pins = file->private_data;
+	unsigned long id;
+	struct pin *pin;
+
+	xa_for_each(&pins->table, id, pin)
+		undo_pin(pin, pin->writable);
+	xa_destroy(&pins->table);
+	mutex_destroy(&pins->lock);
+	kfree(pins);
+	return 0;
+}
+
+static const struct file_operations test_fops = {
+	.owner = THIS_MODULE,
+	.open = test_open,
+	.release = test_release,
+	.unlocked_ioctl = test_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+static struct miscdevice test_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "phyr_test",
+	.mode = 0600,
+	.fops = &test_fops,
+};
+module_misc_device(test_device);
+
+MODULE_DESCRIPTION("Test phyr.ko without RDMA");
+MODULE_LICENSE("Dual BSD/GPL");
