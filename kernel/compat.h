@@ -35,6 +35,13 @@ static inline int folio_add_pins(struct folio *folio, unsigned int pins)
 }
 #endif
 
+#ifndef HAVE_VMA_IS_COW_MAPPING
+static inline bool vma_is_cow_mapping(const struct vm_area_struct *vma)
+{
+	return is_cow_mapping(vma->vm_flags);
+}
+#endif
+
 /* For the files that stand in for a part of rxe, after rxe's own headers. */
 #ifdef RXE_LOC_H
 

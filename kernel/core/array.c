@@ -125,9 +125,8 @@ struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset
 }
 EXPORT_SYMBOL_GPL(phyr_array_find_extent);
 
-/* The blocks from index on that continue it, as far as they are wanted; index moves on. */
-static struct phyr run_of_blocks(const struct phyr_array *array, unsigned long *index,
-				 size_t enough)
+/* The blocks from index on that continue it; index moves on. */
+static struct phyr run_of_blocks(const struct phyr_array *array, unsigned long *index)
 {
 	u64 size = 1ULL << array->shift;
 	unsigned long i = *index;
@@ -136,7 +135,7 @@ static struct phyr run_of_blocks(const struct phyr_array *array, unsigned long *
 		.len = size,
 	};
 
-	while (++i < array->blocks && array->block[i] == run.addr + run.len && run.len < enough)
+	while (++i < array->blocks && array->block[i] == run.addr + run.len)
 		run.len += size;
 	*index = i;
 	return run;
@@ -156,29 +155,6 @@ static struct phyr run_of_extent(const struct phyr_array *array, unsigned long *
 	};
 }
 
-/*
- * phyr_array_next_run(), but content with a part of a run that is long enough:
- * a long run can take many blocks, and looking at them all takes its time.
- */
-bool phyr_array_next_part(const struct phyr_array *array, struct phyr_iter *iter, struct phyr *run,
-			  size_t enough)
-{
-	/* The tables speak of whole blocks and pages, the region need not. */
-	size_t before = iter->offset ? 0 : array->skew;
-	size_t left = array->len - iter->offset;
-
-	if (!left)
-		return false;
-	*run = array->shift ? run_of_blocks(array, &iter->index, enough) :
-			      run_of_extent(array, &iter->index);
-	run->addr += before;
-	run->len -= before;
-	if (run->len > left)
-		run->len = left;
-	iter->offset += run->len;
-	return true;
-}
-
 /**
  * phyr_array_next_run - iterate over the runs of an array
  * @array: the array
@@ -190,7 +166,20 @@ bool phyr_array_next_part(const struct phyr_array *array, struct phyr_iter *iter
  */
 bool phyr_array_next_run(const struct phyr_array *array, struct phyr_iter *iter, struct phyr *run)
 {
-	return phyr_array_next_part(array, iter, run, SIZE_MAX);
+	/* The tables speak of whole blocks and pages, the region need not. */
+	size_t before = iter->offset ? 0 : array->skew;
+	size_t left = array->len - iter->offset;
+
+	if (!left)
+		return false;
+	*run = array->shift ? run_of_blocks(array, &iter->index) :
+			      run_of_extent(array, &iter->index);
+	run->addr += before;
+	run->len -= before;
+	if (run->len > left)
+		run->len = left;
+	iter->offset += run->len;
+	return true;
 }
 EXPORT_SYMBOL_GPL(phyr_array_next_run);
 

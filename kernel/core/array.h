@@ -12,7 +12,5 @@
 
 void phyr_array_set_one(struct phyr_array *array, u64 addr);
 int phyr_array_alloc_extents(struct phyr_array *array, unsigned long nr, unsigned long buckets);
-bool phyr_array_next_part(const struct phyr_array *array, struct phyr_iter *iter, struct phyr *run,
-			  size_t enough);
 
 #endif

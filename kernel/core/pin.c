@@ -2,51 +2,52 @@
 /*
  * Pin user memory at a cost that follows the number of folio mappings.
  *
- * GUP pins; we only spare it work. Where the page table maps a large folio by
- * one entry (a leaf), GUP is asked for a single page of it, and the other
- * pages of the leaf are pinned by adding to the folio's counters once. Where
- * it has base pages, GUP is asked for a whole table of them at a time.
+ * GUP pins; we only spare it work. Of a large folio GUP is asked for a single
+ * page; the page table then tells how many of the pages that follow are mapped
+ * there as well, by one entry (a leaf) or by one for each page, and these are
+ * pinned by adding to the folio's counters once. Base pages are asked of GUP a
+ * whole table at a time.
  *
- * What makes the second half of a leaf's pin right:
+ * What makes it right to pin by counting what the page table maps:
  *
- *  - GUP's one pin did all that a longterm pin has to do, and does it for a
- *    folio, not for a page: it faulted the memory in, broke or unshared COW,
+ *  - GUP's one pin did all that a longterm pin has to do for a folio: it
  *    migrated the folio out of movable zones, and refused what must not be
- *    pinned (secretmem, fsdax, writable pages of dirty-tracking filesystems).
+ *    pinned (secretmem, fsdax, pages that are written to behind the back of a
+ *    filesystem that tracks dirty ones). These are properties of a folio or
+ *    its file, whichever page of it is asked for.
  *
  *  - With that pin held the folio cannot be freed, split, migrated or
  *    collapsed, since all of these give up on unexpected references.
  *
  *  - Then, and not before, the page table is looked at again (pagetable.c).
- *    If a leaf that permits the access maps, at our address, our very page,
- *    then the rest of the leaf maps the pages that follow it, as far as they
- *    are in the same folio. They were mapped at that moment, which is what GUP
- *    promises of any page. A munmap(), mremap(), split or fork() since GUP's
- *    pin has left something else there, or no leaf; one that comes later finds
- *    pages that are pinned, as after GUP.
+ *    Where an entry that permits the access maps a page of the folio at that
+ *    moment, GUP too would have found it. A munmap(), mremap(), split or fork()
+ *    since GUP's pin has left something else there, or nothing; one that comes
+ *    later finds pages that are pinned, as after GUP.
  *
- *  - A page of an anonymous folio may be pinned only while it is exclusive to
- *    this process, which PageAnonExclusive says: once for a folio mapped by a
- *    leaf, in its first page. An exclusive page that is pinned stays so until
- *    the pin goes, as fork() copies it and KSM leaves it alone; so for a leaf
- *    the pin of one page holds for all. We look at the flag all the same, since
- *    GUP's pin may be older than the leaf.
+ *  - COW. What a pin must not get is a page that a later write of its owner
+ *    would replace by a copy. An entry that permits writing rules that out: it
+ *    maps an anonymous page only if that is exclusive to the process, and a
+ *    file's page only in a shared mapping. With an entry that does not,
+ *     - an anonymous page is pinned only if PageAnonExclusive says that it is
+ *       exclusive: for each page, or for a folio mapped by a leaf, in its first
+ *       page. It stays so: the folio is pinned, for which fork() copies such
+ *       pages rather than share them, and KSM leaves them alone. A fork() that
+ *       was under way has ended before GUP's pin, or has made GUP wait for it
+ *       (mm->write_protect_seq, mmap_lock), and has cleared the flag.
+ *     - a page of a file is pinned only in a shared mapping, for which the
+ *       mapping has to be looked at, under the mmap_lock. GUP has looked at
+ *       one, but the next page may belong to another, or it has been replaced.
  *
- *  - Permissions, userfaultfd write protection and NUMA hinting belong to the
- *    leaf as a whole, and pmd_access_permitted() is false where they forbid.
+ *  - Protection keys, userfaultfd write protection and NUMA hinting are in the
+ *    entry, and p?d_access_permitted() is false where they forbid.
  *
  *  - The pages are clamped to the folio: a leaf can be larger than it where
  *    ZONE_DEVICE memory is not made of large folios.
  *
- * If anything looks different, the one page stays pinned, and GUP is given the
- * others in batches. (The look before GUP's pin only decides how many pages to
- * ask for, and nothing but time depends on it.)
- *
- * One thing GUP would see that we do not: a process which, between GUP's pin
- * and our look, replaces a shared mapping of a file by a private one of the
- * same huge page gets a read-only pin of the file's pages, where GUP would
- * first have given it copies of its own. It could read those pages anyway; it
- * only fails to see in its MR what it writes to its private mapping later.
+ * If anything looks different, the one page stays pinned, and GUP is asked for
+ * the next. (The look before GUP's pin only decides how many pages to ask for,
+ * and nothing but time depends on it.)
  *
  * The zero folio carries no pins, and no function that pins or unpins counts
  * any for it. (A longterm pin breaks COW, so it is hardly ever met here.)
@@ -55,6 +56,7 @@
 #include <linux/kernel.h>
 #include <linux/limits.h>
 #include <linux/mm.h>
+#include <linux/mmap_lock.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
 #include <linux/preempt.h>
@@ -67,6 +69,7 @@
 #include "builder.h"
 #include "compat.h"
 #include "pagetable.h"
+#include "unpin.h"
 
 /* Runs are merged across folios, so neighbouring memory needs neighbouring struct pages. */
 #if defined(CONFIG_SPARSEMEM) && !defined(CONFIG_SPARSEMEM_VMEMMAP)
@@ -78,16 +81,8 @@
 #error "phyr is for 64-bit machines"
 #endif
 
-/*
- * Page pointers on the stack: enough for small regions, where an allocation
- * would show, and to unpin single pages without one.
- */
+/* Page pointers on the stack: enough for small regions, where an allocation would show. */
 #define FEW_PAGES 32
-
-/* Pages unpinned between two looks at the scheduler: a few milliseconds if all are base pages. */
-#define UNPIN_STEP 32768UL
-
-static_assert(UNPIN_STEP % FEW_PAGES == 0);
 
 /*
  * A folio that has this many references is left to GUP, which refuses when the
@@ -97,13 +92,26 @@ static_assert(UNPIN_STEP % FEW_PAGES == 0);
 #define MAX_FOLIO_REFS (INT_MAX - INT_MAX / 4)
 
 /**
+ * enum phyr_last - what was pinned last, from which we guess what comes next
+ * @LAST_UNKNOWN: nothing yet
+ * @LAST_LARGE: several pages of a large folio at once
+ * @LAST_SINGLE: pages one by one
+ */
+enum phyr_last {
+	LAST_UNKNOWN,
+	LAST_LARGE,
+	LAST_SINGLE,
+};
+
+/**
  * struct pinner - a region while it is being pinned
  * @builder: what is pinned already
  * @mm: address space
  * @start: its first page
  * @end: the page behind its last
  * @gup_flags: how to pin
- * @batch_until: up to here, leaves are left to GUP
+ * @last: what was pinned last
+ * @gup_until: up to here, everything is left to GUP
  * @pages: room for what GUP returns
  * @max_pages: how many it has room for
  */
@@ -113,41 +121,44 @@ struct pinner {
 	unsigned long start;
 	unsigned long end;
 	unsigned int gup_flags;
-	unsigned long batch_until;
+	enum phyr_last last;
+	unsigned long gup_until;
 	struct page **pages;
 	unsigned long max_pages;
 };
 
-/* Unpin the pages of a run. */
-static void unpin_run(struct phyr run, bool dirty)
+/*
+ * phyr_pages_mapped() for pages of a file that are mapped for reading only. GUP
+ * works as well where the lock is contended.
+ */
+static unsigned long pages_mapped_shared(struct pinner *pinner, unsigned long va, struct page *page)
 {
-	struct page *page = pfn_to_page(PHYS_PFN(run.addr));
-	unsigned long left = PHYS_PFN((run.addr & ~PAGE_MASK) + run.len + PAGE_SIZE - 1);
+	struct mm_struct *mm = pinner->mm;
+	struct vm_area_struct *vma;
+	unsigned long nr = 1;
 
-	for (; left > UNPIN_STEP; left -= UNPIN_STEP, page += UNPIN_STEP) {
-		unpin_user_page_range_dirty_lock(page, UNPIN_STEP, dirty);
-		cond_resched();
-	}
-	unpin_user_page_range_dirty_lock(page, left, dirty);
-	cond_resched();
+	if (!mmap_read_trylock(mm))
+		return nr;
+	vma = vma_lookup(mm, va);
+	if (vma && !vma_is_cow_mapping(vma))
+		nr = phyr_pages_mapped(mm, va, min(vma->vm_end, pinner->end), page, false, true);
+	mmap_read_unlock(mm);
+	return nr;
 }
 
-/*
- * The page at va is pinned. How many pages from va on does a leaf map that are
- * as good as pinned, for the reasons at the top of this file? 1 is always right.
- */
-static unsigned long pages_in_leaf(struct pinner *pinner, unsigned long va, struct page *page,
-				   const struct phyr_mapping *seen)
+/* The page at va is pinned. How many pages from va on are as good as pinned? 1 is always right. */
+static unsigned long pages_mapped(struct pinner *pinner, unsigned long va, struct page *page)
 {
-	unsigned long stop = min(seen->end, pinner->end);
+	bool write = pinner->gup_flags & FOLL_WRITE;
 	struct folio *folio = page_folio(page);
+	unsigned long nr;
 
-	if (!seen->permitted || seen->pfn != page_to_pfn(page))
+	if (!folio_test_large(folio) || pinner->end - va == PAGE_SIZE)
 		return 1;
-	if (folio_test_anon(folio) && !PageAnonExclusive(&folio->page))
-		return 1;
-	return min_t(unsigned long, (stop - va) >> PAGE_SHIFT,
-		     folio_nr_pages(folio) - folio_page_idx(folio, page));
+	nr = phyr_pages_mapped(pinner->mm, va, pinner->end, page, write, false);
+	if (!nr && !write && !folio_test_anon(folio))
+		nr = pages_mapped_shared(pinner, va, page);
+	return nr ?: 1;
 }
 
 /*
@@ -166,42 +177,40 @@ static bool add_pins(struct folio *folio, unsigned long nr)
 }
 
 /*
- * The page at va is pinned. Pin those that follow it in the same leaf. Returns
- * the number of pages now pinned from va on.
+ * The page at va is pinned. Pin those of its folio that are mapped behind it.
+ * Returns the number of pages now pinned from va on.
  */
-static unsigned long pin_rest_of_leaf(struct pinner *pinner, unsigned long va, struct page *page)
+static unsigned long pin_rest_of_folio(struct pinner *pinner, unsigned long va, struct page *page)
 {
-	struct phyr_mapping seen = phyr_look(pinner->mm, va, pinner->gup_flags & FOLL_WRITE);
-	unsigned long nr;
+	unsigned long nr = pages_mapped(pinner, va, page);
 
-	if (seen.level != PHYR_LEAF)
-		return 1;
-	nr = pages_in_leaf(pinner, va, page, &seen);
-	if (nr > 1 && add_pins(page_folio(page), nr - 1))
-		return nr;
-	/* GUP shall have the leaf then, but not page by page. */
-	pinner->batch_until = seen.end;
-	return 1;
+	if (nr == 1) {
+		pinner->last = LAST_SINGLE;
+	} else if (add_pins(page_folio(page), nr - 1)) {
+		pinner->last = LAST_LARGE;
+	} else {
+		/* GUP shall have them then, but not one by one. */
+		pinner->gup_until = va + (nr << PAGE_SHIFT);
+		nr = 1;
+	}
+	return nr;
 }
 
-/*
- * How many pages to ask of GUP at va: a single one where there may be a leaf,
- * or where nothing is mapped yet and a leaf may come of it.
- */
+/* How many pages to ask of GUP at va. */
 static unsigned long pages_to_ask(struct pinner *pinner, unsigned long va)
 {
-	struct phyr_mapping seen;
-	unsigned long end;
+	unsigned long most = min((pinner->end - va) >> PAGE_SHIFT, pinner->max_pages);
+	unsigned long end = va + (most << PAGE_SHIFT);
 
-	if (va < pinner->batch_until) {
-		end = pinner->batch_until;
-	} else {
-		seen = phyr_look(pinner->mm, va, pinner->gup_flags & FOLL_WRITE);
-		if (seen.level != PHYR_PTES)
-			return 1;
-		end = seen.end;
-	}
-	return min((min(end, pinner->end) - va) >> PAGE_SHIFT, pinner->max_pages);
+	if (most == 1)
+		return 1;
+	if (va < pinner->gup_until)
+		return (min(end, pinner->gup_until) - va) >> PAGE_SHIFT;
+	/* Neighbours are often alike; if they are not, we notice one page later. */
+	if (pinner->last == LAST_LARGE)
+		return 1;
+	return phyr_pages_to_ask(pinner->mm, va, end, pinner->gup_flags & FOLL_WRITE,
+				 pinner->last == LAST_SINGLE);
 }
 
 /* Enter pages that GUP has pinned one by one. Those that cannot be entered are unpinned. */
@@ -218,13 +227,13 @@ static int enter_batch(struct pinner *pinner, unsigned long nr)
 	return 0;
 }
 
-/* Enter pages of a leaf, which are pinned, or unpin them. */
-static int enter_leaf(struct pinner *pinner, struct page *page, unsigned long nr)
+/* Enter pages of a folio, which are pinned, or unpin them. */
+static int enter_folio(struct pinner *pinner, struct page *page, unsigned long nr)
 {
 	int ret = phyr_builder_add(&pinner->builder, page_to_phys(page), nr << PAGE_SHIFT);
 
 	if (ret)
-		unpin_user_page_range_dirty_lock(page, nr, false);
+		phyr_unpin_pages(page, nr, false);
 	return ret;
 }
 
@@ -239,10 +248,11 @@ static long pin_some(struct pinner *pinner, unsigned long va)
 	nr = pin_user_pages_fast(va, ask, pinner->gup_flags, pages);
 	if (nr <= 0)
 		return nr ?: -EFAULT;
-	if (ask == 1 && va + PAGE_SIZE < pinner->end && va >= pinner->batch_until) {
-		nr = pin_rest_of_leaf(pinner, va, pages[0]);
-		ret = enter_leaf(pinner, pages[0], nr);
+	if (ask == 1 && va >= pinner->gup_until) {
+		nr = pin_rest_of_folio(pinner, va, pages[0]);
+		ret = enter_folio(pinner, pages[0], nr);
 	} else {
+		pinner->last = LAST_SINGLE;
 		ret = enter_batch(pinner, nr);
 	}
 	return ret ?: nr;
@@ -274,7 +284,8 @@ static void unpin_all(struct phyr_builder *builder)
 
 	while ((nr = phyr_builder_take(builder, &runs)))
 		for (i = 0; i < nr; i++)
-			unpin_run(runs[i], false);
+			phyr_unpin_pages(pfn_to_page(PHYS_PFN(runs[i].addr)),
+					 PHYS_PFN(runs[i].len), false);
 }
 
 /**
@@ -335,50 +346,6 @@ int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, boo
 	return ret;
 }
 EXPORT_SYMBOL_GPL(phyr_pin_user);
-
-static void unpin_runs(const struct phyr_array *array, bool dirty)
-{
-	struct phyr_iter iter = {};
-	struct phyr run;
-
-	while (phyr_array_next_part(array, &iter, &run, UNPIN_STEP << PAGE_SHIFT))
-		unpin_run(run, dirty);
-}
-
-/* Where most runs are single pages, a call for each would cost more than unpinning them. */
-static void unpin_single_pages(const struct phyr_array *array, bool dirty)
-{
-	struct page *pages[FEW_PAGES];
-	unsigned long i, j, nr;
-
-	for (i = 0; i < array->blocks; i += nr) {
-		nr = min_t(unsigned long, array->blocks - i, FEW_PAGES);
-		for (j = 0; j < nr; j++)
-			pages[j] = pfn_to_page(PHYS_PFN(array->block[i + j]));
-		unpin_user_pages_dirty_lock(pages, nr, dirty);
-		if (!(i % UNPIN_STEP))
-			cond_resched();
-	}
-}
-
-/**
- * phyr_unpin_user - undo phyr_pin_user()
- * @array: array from phyr_pin_user(), empty afterwards
- * @dirty: whether the memory may have been written to through the pins
- *
- * Need not be called by the process that pinned; its address space may be gone.
- *
- * Context: May sleep: takes the lock of folios that it has to mark dirty.
- */
-void phyr_unpin_user(struct phyr_array *array, bool dirty)
-{
-	if (array->shift == PAGE_SHIFT)
-		unpin_single_pages(array, dirty);
-	else
-		unpin_runs(array, dirty);
-	phyr_array_free(array);
-}
-EXPORT_SYMBOL_GPL(phyr_unpin_user);
 
 MODULE_DESCRIPTION("User memory as physical ranges");
 MODULE_LICENSE("Dual BSD/GPL");

@@ -137,22 +137,6 @@ static void check_offset(const struct phyr_array *array, const struct model *mod
 	assert_int_equal(phyr.addr + phyr.len - 1, model_find(model, last));
 }
 
-/* Parts of runs cover the region too, and end where the next begins. */
-static void check_parts(const struct phyr_array *array, const struct model *model)
-{
-	struct phyr_iter iter = {};
-	size_t done = 0;
-	struct phyr run;
-
-	while (phyr_array_next_part(array, &iter, &run, 3 * PAGE_SIZE)) {
-		assert_int_equal(run.addr, model_find(model, done));
-		done += run.len;
-		assert_int_equal(run.addr + run.len - 1, model_find(model, done - 1));
-		assert_true(done == model->len || !((run.addr + run.len) & ~PAGE_MASK));
-	}
-	assert_int_equal(done, model->len);
-}
-
 /* The runs as they must be: maximal, in order, covering the region. */
 static void check_runs(const struct phyr_array *array, const struct model *model)
 {
@@ -173,7 +157,6 @@ static void check_runs(const struct phyr_array *array, const struct model *model
 		nr++;
 	}
 	assert_int_equal(done, model->len);
-	check_parts(array, model);
 	assert_int_equal(array->nr, nr);
 	assert_int_equal(array->largest, largest);
 	assert_int_equal(array->smallest, smallest);
