@@ -35,6 +35,7 @@ enum level {
 
 /**
  * struct place - what a page table has at an address
+ * @level: what there is
  * @end: the address behind the leaf or table
  * @permitted: leaf: the access asked for is permitted
  * @writable: leaf: so is writing
@@ -43,6 +44,7 @@ enum level {
  * @pmd: table: what was read there
  */
 struct place {
+	enum level level;
 	unsigned long end;
 	bool permitted;
 	bool writable;
@@ -51,63 +53,67 @@ struct place {
 	pmd_t pmd;
 };
 
-static enum level look_pmd(struct place *place, pud_t *pudp, pud_t pud, unsigned long addr,
-			   bool write)
+/*
+ * These are called for each folio, and inlined so that a place need not be in
+ * memory: half of the instructions that a look takes without.
+ */
+static __always_inline struct place look_pmd(pud_t *pudp, pud_t pud, unsigned long addr, bool write)
 {
 	pmd_t *pmdp = pmd_offset_lockless(pudp, pud, addr);
 	pmd_t pmd = pmdp_get_lockless(pmdp);
+	unsigned long end = (addr & PMD_MASK) + PMD_SIZE;
 
 	if (!pmd_present(pmd))
-		return NOTHING;
-	place->end = (addr & PMD_MASK) + PMD_SIZE;
-	if (pmd_leaf(pmd)) {
-		place->pfn = pmd_pfn(pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT);
-		/* A protnone entry counts as present, and as accessible on some machines. */
-		place->permitted = !pmd_protnone(pmd) && pmd_access_permitted(pmd, write);
-		place->writable = pmd_write(pmd);
-		return LEAF;
-	}
+		return (struct place){ .level = NOTHING };
+	if (pmd_leaf(pmd))
+		return (struct place){
+			.level = LEAF,
+			.end = end,
+			/* A protnone entry counts as present, on some machines as accessible. */
+			.permitted = !pmd_protnone(pmd) && pmd_access_permitted(pmd, write),
+			.writable = pmd_write(pmd),
+			.pfn = pmd_pfn(pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT),
+		};
 	if (pmd_bad(pmd))
-		return NOTHING;
-	place->pmdp = pmdp;
-	place->pmd = pmd;
-	return TABLE;
+		return (struct place){ .level = NOTHING };
+	return (struct place){ .level = TABLE, .end = end, .pmdp = pmdp, .pmd = pmd };
 }
 
-static enum level look_pud(struct place *place, p4d_t *p4dp, p4d_t p4d, unsigned long addr,
-			   bool write)
+static __always_inline struct place look_pud(p4d_t *p4dp, p4d_t p4d, unsigned long addr, bool write)
 {
 	pud_t *pudp = pud_offset_lockless(p4dp, p4d, addr);
 	pud_t pud = pudp_get(pudp);
 
 	if (!pud_present(pud))
-		return NOTHING;
+		return (struct place){ .level = NOTHING };
 	if (!pud_leaf(pud))
-		return look_pmd(place, pudp, pud, addr, write);
-	place->end = (addr & PUD_MASK) + PUD_SIZE;
-	place->pfn = pud_pfn(pud) + ((addr & ~PUD_MASK) >> PAGE_SHIFT);
-	place->permitted = pud_access_permitted(pud, write);
-	place->writable = pud_write(pud);
-	return LEAF;
+		return look_pmd(pudp, pud, addr, write);
+	return (struct place){
+		.level = LEAF,
+		.end = (addr & PUD_MASK) + PUD_SIZE,
+		.permitted = pud_access_permitted(pud, write),
+		.writable = pud_write(pud),
+		.pfn = pud_pfn(pud) + ((addr & ~PUD_MASK) >> PAGE_SHIFT),
+	};
 }
 
 /* Interrupts are off, and stay off while the place is in use. */
-static enum level look(struct place *place, struct mm_struct *mm, unsigned long addr, bool write)
+static __always_inline struct place look(struct mm_struct *mm, unsigned long addr, bool write)
 {
 	p4d_t *p4dp, p4d;
 	pgd_t *pgdp, pgd;
 
 	if (addr >= TASK_SIZE_MAX)
-		return NOTHING;
+		return (struct place){ .level = NOTHING };
 	pgdp = pgd_offset(mm, addr);
 	pgd = pgdp_get(pgdp);
 	if (!pgd_present(pgd))
-		return NOTHING;
+		return (struct place){ .level = NOTHING };
 	p4dp = p4d_offset_lockless(pgdp, pgd, addr);
 	p4d = p4dp_get(p4dp);
 	if (!p4d_present(p4d))
-		return NOTHING;
-	return look_pud(place, p4dp, p4d, addr, write);
+		return (struct place){ .level = NOTHING };
+	return look_pud(p4dp, p4d, addr, write);
 }
 
 /* A special entry has no struct page that could be pinned. */
@@ -164,7 +170,8 @@ unsigned long phyr_pages_to_ask(struct mm_struct *mm, unsigned long addr, unsign
 	pte_t pte;
 
 	local_irq_save(flags);
-	if (look(&place, mm, addr, write) == TABLE) {
+	place = look(mm, addr, write);
+	if (place.level == TABLE) {
 		pte = ptep_get_lockless(pte_offset_kernel(&place.pmd, addr));
 		if (expect_single || !pte_none(pte))
 			nr = count_single(place.pmd, addr, min(place.end, end), write);
@@ -186,30 +193,41 @@ static bool may_pin_read_only(struct folio *folio, struct page *page, bool share
 	return PageAnonExclusive(page);
 }
 
-/* Entries from addr on that map page and its successors, at most nr. */
-static unsigned long count_entries(const struct place *place, unsigned long addr,
-				   unsigned long nr, struct page *page, bool write, bool shared)
+/* Does the entry map this page for us? */
+static bool maps(pte_t pte, unsigned long pfn, bool write)
 {
-	pmd_t pmd = place->pmd;
+	return has_page(pte) && pte_pfn(pte) == pfn && permitted(pte, write);
+}
+
+/* Entries from addr on that map page and its successors in the folio, at most nr. */
+static unsigned long count_entries(pmd_t pmd, unsigned long addr, unsigned long nr,
+				   struct page *page, bool write, bool shared)
+{
 	pte_t *ptep = pte_offset_kernel(&pmd, addr);
 	struct folio *folio = page_folio(page);
 	unsigned long i, pfn = page_to_pfn(page);
-	pte_t pte, last = __pte(0);
+	unsigned long expected = 0, step = 0;
 	bool writable = false;
+	pte_t pte;
 
-	for (i = 0; i < nr; i++, last = pte) {
+	/*
+	 * Most entries differ from the one before in the page only. Its number
+	 * is counted up by adding to the entry, since none of the pages of a
+	 * folio has higher bits that differ.
+	 */
+	for (i = 0; i < nr; i++, expected += step) {
 		pte = ptep_get_lockless(ptep + i);
-		/* Most differ from the last in the page only. */
-		if (!i || !pte_same(pte, pte_next_pfn(last))) {
-			if (!has_page(pte) || pte_pfn(pte) != pfn + i || !permitted(pte, write))
+		if (!i || pte_val(pte) != expected) {
+			if (!maps(pte, pfn + i, write))
 				break;
+			expected = pte_val(pte);
+			step = pte_val(pte_next_pfn(pte)) - expected;
 			writable = pte_write(pte);
 		}
 		if (!writable && !may_pin_read_only(folio, page + i, shared))
 			break;
 	}
-	/* A table that was moved by mremap() may have changed at its new place. */
-	return pmd_same(pmd, pmdp_get_lockless(place->pmdp)) ? i : 0;
+	return i;
 }
 
 /**
@@ -238,13 +256,17 @@ unsigned long phyr_pages_mapped(struct mm_struct *mm, unsigned long addr, unsign
 	nr = min_t(unsigned long, (end - addr) >> PAGE_SHIFT,
 		   folio_nr_pages(folio) - folio_page_idx(folio, page));
 	local_irq_save(flags);
-	switch (look(&place, mm, addr, write)) {
+	place = look(mm, addr, write);
+	switch (place.level) {
 	case NOTHING:
 		nr = 0;
 		break;
 	case TABLE:
 		nr = min(nr, (place.end - addr) >> PAGE_SHIFT);
-		nr = count_entries(&place, addr, nr, page, write, shared);
+		nr = count_entries(place.pmd, addr, nr, page, write, shared);
+		/* A table that was moved by mremap() may have changed at its new place. */
+		if (!pmd_same(place.pmd, pmdp_get_lockless(place.pmdp)))
+			nr = 0;
 		break;
 	case LEAF:
 		nr = min(nr, (place.end - addr) >> PAGE_SHIFT);
