@@ -92,28 +92,18 @@
 #define MAX_FOLIO_REFS (INT_MAX - INT_MAX / 4)
 
 /**
- * enum phyr_last - what was pinned last, from which we guess what comes next
- * @LAST_UNKNOWN: nothing yet
- * @LAST_LARGE: several pages of a large folio at once
- * @LAST_SINGLE: pages one by one
- */
-enum phyr_last {
-	LAST_UNKNOWN,
-	LAST_LARGE,
-	LAST_SINGLE,
-};
-
-/**
  * struct pinner - a region while it is being pinned
  * @builder: what is pinned already
  * @mm: address space
  * @start: its first page
  * @end: the page behind its last
  * @gup_flags: how to pin
- * @last: what was pinned last
+ * @single: what was pinned last were pages one by one
+ * @alike: how many large folios we think are the next, all like the last one
+ * @shift: log2 of the bytes of the last one
  * @gup_until: up to here, everything is left to GUP
  * @pages: room for what GUP returns
- * @max_pages: how many it has room for
+ * @max_pages: how many it has room for, at least FEW_PAGES
  */
 struct pinner {
 	struct phyr_builder builder;
@@ -121,7 +111,9 @@ struct pinner {
 	unsigned long start;
 	unsigned long end;
 	unsigned int gup_flags;
-	enum phyr_last last;
+	bool single;
+	unsigned int alike;
+	unsigned int shift;
 	unsigned long gup_until;
 	struct page **pages;
 	unsigned long max_pages;
@@ -176,6 +168,20 @@ static bool add_pins(struct folio *folio, unsigned long nr)
 	return added;
 }
 
+/* A folio was pinned from its first page at va on. Where it is whole, the next may be like it. */
+static void note_folio(struct pinner *pinner, unsigned long va, struct folio *folio,
+		       unsigned long nr)
+{
+	unsigned int shift = PAGE_SHIFT + folio_order(folio);
+
+	pinner->single = false;
+	if (nr != folio_nr_pages(folio) || !IS_ALIGNED(va, 1UL << shift))
+		pinner->alike = 0;
+	else
+		pinner->alike = shift == pinner->shift ? pinner->alike + 1 : 1;
+	pinner->shift = shift;
+}
+
 /*
  * The page at va is pinned. Pin those of its folio that are mapped behind it.
  * Returns the number of pages now pinned from va on.
@@ -185,9 +191,9 @@ static unsigned long pin_rest_of_folio(struct pinner *pinner, unsigned long va, 
 	unsigned long nr = pages_mapped(pinner, va, page);
 
 	if (nr == 1) {
-		pinner->last = LAST_SINGLE;
+		pinner->single = true;
 	} else if (add_pins(page_folio(page), nr - 1)) {
-		pinner->last = LAST_LARGE;
+		note_folio(pinner, va, page_folio(page), nr);
 	} else {
 		/* GUP shall have them then, but not one by one. */
 		pinner->gup_until = va + (nr << PAGE_SHIFT);
@@ -196,21 +202,32 @@ static unsigned long pin_rest_of_folio(struct pinner *pinner, unsigned long va, 
 	return nr;
 }
 
+/* Room for a whole table of pages. Without it, it takes longer. */
+static void more_room(struct pinner *pinner)
+{
+	struct page **pages = kmalloc(PAGE_SIZE, GFP_KERNEL | __GFP_NOWARN);
+
+	if (pages) {
+		pinner->pages = pages;
+		pinner->max_pages = PAGE_SIZE / sizeof(*pages);
+	}
+}
+
 /* How many pages to ask of GUP at va. */
 static unsigned long pages_to_ask(struct pinner *pinner, unsigned long va)
 {
-	unsigned long most = min((pinner->end - va) >> PAGE_SHIFT, pinner->max_pages);
-	unsigned long end = va + (most << PAGE_SHIFT);
+	unsigned long nr;
 
-	if (most == 1)
-		return 1;
 	if (va < pinner->gup_until)
-		return (min(end, pinner->gup_until) - va) >> PAGE_SHIFT;
-	/* Neighbours are often alike; if they are not, we notice one page later. */
-	if (pinner->last == LAST_LARGE)
-		return 1;
-	return phyr_pages_to_ask(pinner->mm, va, end, pinner->gup_flags & FOLL_WRITE,
-				 pinner->last == LAST_SINGLE);
+		nr = (min(pinner->end, pinner->gup_until) - va) >> PAGE_SHIFT;
+	else if (pinner->alike || va + PAGE_SIZE == pinner->end)
+		nr = 1;
+	else
+		nr = phyr_pages_to_ask(pinner->mm, va, pinner->end, pinner->gup_flags & FOLL_WRITE,
+				       pinner->single);
+	if (nr > FEW_PAGES && pinner->max_pages == FEW_PAGES)
+		more_room(pinner);
+	return min(nr, pinner->max_pages);
 }
 
 /* Enter pages that GUP has pinned one by one. Those that cannot be entered are unpinned. */
@@ -252,10 +269,46 @@ static long pin_some(struct pinner *pinner, unsigned long va)
 		nr = pin_rest_of_folio(pinner, va, pages[0]);
 		ret = enter_folio(pinner, pages[0], nr);
 	} else {
-		pinner->last = LAST_SINGLE;
+		pinner->single = true;
 		ret = enter_batch(pinner, nr);
 	}
+	if (pinner->single)
+		pinner->alike = 0;
 	return ret ?: nr;
+}
+
+/*
+ * pin_some() for folios that are like the last, as neighbours often are: a pin
+ * of each first, then one look at all of them. The first one that is not
+ * whole and of the same size ends it, and what was pinned behind it is unpinned.
+ * Returns 0 if that is the very first; where GUP has failed too, as it will say
+ * again when it is asked for that page alone.
+ */
+static long pin_alike(struct pinner *pinner, unsigned long va)
+{
+	unsigned long end = min(pinner->end, phyr_table_end(va, pinner->shift));
+	unsigned long nr = min((end - va) >> pinner->shift, FEW_PAGES);
+	unsigned long in_folio = 1UL << (pinner->shift - PAGE_SHIFT);
+	struct page **pages = pinner->pages;
+	unsigned long pinned, alike, i;
+	int ret = 0;
+
+	nr = min(nr, pinner->alike);
+	for (pinned = 0; pinned < nr; pinned++)
+		if (pin_user_pages_fast(va + (pinned << pinner->shift), 1, pinner->gup_flags,
+					pages + pinned) != 1)
+			break;
+	alike = phyr_folios_mapped(pinner->mm, va, pinner->shift, pages, pinned,
+				   pinner->gup_flags & FOLL_WRITE);
+	for (i = 0; i < alike && !ret; i++) {
+		if (!add_pins(page_folio(pages[i]), in_folio - 1))
+			break;
+		ret = enter_folio(pinner, pages[i], in_folio);
+	}
+	/* A folio that could not be entered has been unpinned. */
+	unpin_user_pages(pages + i, pinned - i);
+	pinner->alike = i == nr ? 2 * nr : 0;
+	return ret ?: i << (pinner->shift - PAGE_SHIFT);
 }
 
 static int pin_all(struct pinner *pinner)
@@ -268,7 +321,9 @@ static int pin_all(struct pinner *pinner)
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
-		nr = pin_some(pinner, va);
+		nr = pinner->alike > 1 ? pin_alike(pinner, va) : 0;
+		if (!nr)
+			nr = pin_some(pinner, va);
 		if (nr < 0)
 			return nr;
 		va += nr << PAGE_SHIFT;
@@ -316,7 +371,7 @@ int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, boo
 		.pages = few_pages,
 		.max_pages = FEW_PAGES,
 	};
-	unsigned long pages, stop;
+	unsigned long stop;
 	int ret;
 
 	start = untagged_addr(start);
@@ -324,16 +379,8 @@ int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, boo
 		return -EINVAL;
 	pinner.start = start & PAGE_MASK;
 	pinner.end = PAGE_ALIGN(stop);
-	pages = (pinner.end - pinner.start) >> PAGE_SHIFT;
-	if (pages > UINT_MAX)
+	if ((pinner.end - pinner.start) >> PAGE_SHIFT > UINT_MAX)
 		return -EINVAL;
-
-	if (pages > FEW_PAGES) {
-		pinner.pages = kmalloc(PAGE_SIZE, GFP_KERNEL);
-		if (!pinner.pages)
-			return -ENOMEM;
-		pinner.max_pages = PAGE_SIZE / sizeof(*pinner.pages);
-	}
 
 	phyr_builder_init(&pinner.builder, pinner.start);
 	ret = pin_all(&pinner);
