@@ -127,11 +127,10 @@ static void fill_blocks(struct phyr_builder *builder, struct phyr_array *array)
 
 	while ((nr = phyr_builder_take(builder, &run)))
 		for (; nr; nr--, run++) {
-			unsigned long blocks = (skew + run->len + size - 1) >> array->shift;
-			u64 addr = run->addr - skew;
+			u64 done, addr = run->addr - skew;
 
-			for (; blocks; blocks--, addr += size)
-				*block++ = addr;
+			for (done = 0; done < skew + run->len; done += size)
+				*block++ = addr + done;
 			/* Only the region's first block begins before its first byte. */
 			skew = 0;
 			note_length(array, run->len);

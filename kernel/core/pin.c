@@ -99,8 +99,9 @@
  * @end: the page behind its last
  * @gup_flags: how to pin
  * @single: what was pinned last were pages one by one
- * @alike: how many large folios we think are the next, all like the last one
- * @shift: log2 of the bytes of the last one
+ * @alike: how many large folios of one size there were at last
+ * @enough: how many are enough to expect more of them
+ * @shift: log2 of their bytes
  * @gup_until: up to here, everything is left to GUP
  * @pages: room for what GUP returns
  * @max_pages: how many it has room for, at least FEW_PAGES
@@ -113,6 +114,7 @@ struct pinner {
 	unsigned int gup_flags;
 	bool single;
 	unsigned int alike;
+	unsigned int enough;
 	unsigned int shift;
 	unsigned long gup_until;
 	struct page **pages;
@@ -168,7 +170,7 @@ static bool add_pins(struct folio *folio, unsigned long nr)
 	return added;
 }
 
-/* A folio was pinned from its first page at va on. Where it is whole, the next may be like it. */
+/* A folio was pinned from its page at va on. Where it is whole, the next may be like it. */
 static void note_folio(struct pinner *pinner, unsigned long va, struct folio *folio,
 		       unsigned long nr)
 {
@@ -293,6 +295,7 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 	unsigned long pinned, alike, i;
 	int ret = 0;
 
+	/* No more at a time than there were, lest much be undone. */
 	nr = min(nr, pinner->alike);
 	for (pinned = 0; pinned < nr; pinned++)
 		if (pin_user_pages_fast(va + (pinned << pinner->shift), 1, pinner->gup_flags,
@@ -307,7 +310,12 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 	}
 	/* A folio that could not be entered has been unpinned. */
 	unpin_user_pages(pages + i, pinned - i);
-	pinner->alike = i == nr ? 2 * nr : 0;
+	if (i == nr) {
+		pinner->alike += nr;
+	} else {
+		pinner->alike = 0;
+		pinner->enough *= 2;
+	}
 	return ret ?: i << (pinner->shift - PAGE_SHIFT);
 }
 
@@ -321,7 +329,7 @@ static int pin_all(struct pinner *pinner)
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
-		nr = pinner->alike > 1 ? pin_alike(pinner, va) : 0;
+		nr = pinner->alike >= pinner->enough ? pin_alike(pinner, va) : 0;
 		if (!nr)
 			nr = pin_some(pinner, va);
 		if (nr < 0)
@@ -368,6 +376,7 @@ int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, boo
 	struct pinner pinner = {
 		.mm = current->mm,
 		.gup_flags = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0),
+		.enough = 2,
 		.pages = few_pages,
 		.max_pages = FEW_PAGES,
 	};
