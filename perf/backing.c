@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,6 +25,9 @@
 #define MIN_ALIGN (2 * MIB)
 #define HUGEPAGES_DIR "/sys/kernel/mm/hugepages/hugepages-%zukB"
 #define THP_DIR "/sys/kernel/mm/transparent_hugepage"
+#define MTHP_DIR THP_DIR "/hugepages-%zukB"
+#define MTHP_SMALLEST ((size_t)16 << 10)
+#define MIN_THP ((size_t)8 << 10)
 
 /* Where to write the sentence that says why there is no memory. */
 struct reason {
@@ -33,6 +37,13 @@ struct reason {
 
 static const char *const kind_names[BACKING_NR_KINDS] = {
 	[BACKING_4K]		= "4k",
+	[BACKING_MTHP16K]	= "mthp16k",
+	[BACKING_MTHP32K]	= "mthp32k",
+	[BACKING_MTHP64K]	= "mthp64k",
+	[BACKING_MTHP128K]	= "mthp128k",
+	[BACKING_MTHP256K]	= "mthp256k",
+	[BACKING_MTHP512K]	= "mthp512k",
+	[BACKING_MTHP1M]	= "mthp1m",
 	[BACKING_THP]		= "thp",
 	[BACKING_HUGE2M]	= "huge2m",
 	[BACKING_HUGE1G]	= "huge1g",
@@ -41,6 +52,20 @@ static const char *const kind_names[BACKING_NR_KINDS] = {
 const char *backing_name(enum backing_kind kind)
 {
 	return kind_names[kind];
+}
+
+enum backing_kind backing_find(const char *name)
+{
+	enum backing_kind kind = 0;
+
+	while (kind < BACKING_NR_KINDS && strcmp(name, kind_names[kind]))
+		kind++;
+	return kind;
+}
+
+bool backing_is_mthp(enum backing_kind kind)
+{
+	return kind >= BACKING_MTHP16K && kind <= BACKING_MTHP1M;
 }
 
 bool backing_is_hugetlb(enum backing_kind kind)
@@ -118,6 +143,19 @@ static int thp_page_size(size_t *size, const struct reason *why)
 	return 0;
 }
 
+/* Linux has had them since 6.8, not all sizes on all machines. */
+static int check_mthp_size(size_t size, const struct reason *why)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), MTHP_DIR, size / 1024);
+	if (access(path, F_OK))
+		return refuse(why, -EOPNOTSUPP,
+			      "this kernel has no transparent huge pages of %zu KiB (%s is missing)",
+			      size / 1024, path);
+	return 0;
+}
+
 static int hugetlb_page_size(size_t size, const struct reason *why)
 {
 	char path[128];
@@ -141,9 +179,12 @@ static int find_page_size(enum backing_kind kind, size_t *size, const struct rea
 	case BACKING_HUGE1G:
 		*size = GIB;
 		return hugetlb_page_size(*size, why);
-	default:
+	case BACKING_4K:
 		*size = sysconf(_SC_PAGESIZE);
 		return 0;
+	default:
+		*size = MTHP_SMALLEST << (kind - BACKING_MTHP16K);
+		return check_mthp_size(*size, why);
 	}
 }
 
@@ -188,7 +229,7 @@ static int check_available(size_t len, const struct reason *why)
 
 static int map_anonymous(struct backing *b, const struct reason *why)
 {
-	int advice = b->kind == BACKING_THP ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
+	int advice = b->kind == BACKING_4K ? MADV_NOHUGEPAGE : MADV_HUGEPAGE;
 	int err = check_available(b->len, why);
 
 	if (err)
@@ -198,7 +239,7 @@ static int map_anonymous(struct backing *b, const struct reason *why)
 		return refuse(why, -errno, "cannot map %zu MiB of memory: %s",
 			      b->len / MIB, strerror(errno));
 	/* A kernel without transparent huge pages rejects both; base pages is what it has. */
-	if (madvise(b->start, b->len, advice) && b->kind == BACKING_THP)
+	if (madvise(b->start, b->len, advice) && b->kind != BACKING_4K)
 		return refuse(why, -errno, "madvise(MADV_HUGEPAGE): %s", strerror(errno));
 	return 0;
 }
@@ -348,6 +389,102 @@ static int fault_in_shuffled(struct backing *b, const struct reason *why)
 	return err;
 }
 
+static int fault_in_all(struct backing *b, bool shuffled, const struct reason *why)
+{
+	return shuffled ? fault_in_shuffled(b, why) : fault_in(b->start, b->len, why);
+}
+
+/*
+ * mTHP. Each size has a file "enabled"; of the sizes that it finds enabled for a mapping, a page
+ * fault takes the largest. So for a moment ours alone is enabled, for mappings that ask.
+ */
+
+#define MAX_THP_SIZES 32
+
+struct thp_setting {
+	char path[128];
+	char was[16];
+};
+
+/* Such a file reads "always inherit [madvise] never". */
+static int read_setting(struct thp_setting *setting)
+{
+	FILE *file = fopen(setting->path, "re");
+	int err = -ENOENT;
+	char word[16];
+
+	if (!file)
+		return -errno;
+	while (err && fscanf(file, "%15s", word) == 1)
+		if (sscanf(word, "[%15[a-z]", setting->was) == 1)
+			err = 0;
+	fclose(file);
+	return err;
+}
+
+static int write_setting(const char *path, const char *value)
+{
+	FILE *file = fopen(path, "we");
+	int err = 0;
+
+	if (!file)
+		return -errno;
+	fputs(value, file);
+	if (fclose(file))
+		err = -errno;
+	return err;
+}
+
+static void restore_settings(const struct thp_setting *settings, size_t nr)
+{
+	while (nr--)
+		if (write_setting(settings[nr].path, settings[nr].was))
+			fprintf(stderr, "cannot restore %s; it was %s\n", settings[nr].path,
+				settings[nr].was);
+}
+
+/* Returns how many settings were changed, or -errno with nothing changed. */
+static int enable_only(size_t page_size, struct thp_setting *settings)
+{
+	size_t size, nr = 0;
+	int err;
+
+	for (size = MIN_THP; size && nr < MAX_THP_SIZES; size *= 2) {
+		struct thp_setting *setting = &settings[nr];
+
+		snprintf(setting->path, sizeof(setting->path), MTHP_DIR "/enabled", size / 1024);
+		if (access(setting->path, F_OK))
+			continue;
+		err = read_setting(setting);
+		if (!err)
+			err = write_setting(setting->path, size == page_size ? "madvise" : "never");
+		if (err) {
+			restore_settings(settings, nr);
+			return err;
+		}
+		nr++;
+	}
+	return nr;
+}
+
+static int fault_in_mthp(struct backing *b, bool shuffled, const struct reason *why)
+{
+	struct thp_setting settings[MAX_THP_SIZES];
+	int nr = enable_only(b->page_size, settings), err;
+
+	if (nr < 0)
+		return refuse(why, nr,
+			      "cannot set which transparent huge pages there are, in " MTHP_DIR
+			      "/enabled: %s; run as root",
+			      b->page_size / 1024, strerror(-nr));
+	err = fault_in_all(b, shuffled, why);
+	restore_settings(settings, nr);
+	/* Else khugepaged might make larger pages of them. */
+	if (!err && madvise(b->start, b->len, MADV_NOHUGEPAGE))
+		err = refuse(why, -errno, "madvise(MADV_NOHUGEPAGE): %s", strerror(errno));
+	return err;
+}
+
 int backing_map(struct backing *b, const struct backing_spec *spec, char *why_text, size_t why_len)
 {
 	const struct reason why = { why_text, why_len };
@@ -372,10 +509,10 @@ int backing_map(struct backing *b, const struct backing_spec *spec, char *why_te
 		err = map_hugetlb(b, &why);
 	else
 		err = map_anonymous(b, &why);
-	if (!err && spec->shuffled)
-		err = fault_in_shuffled(b, &why);
+	if (!err && backing_is_mthp(spec->kind))
+		err = fault_in_mthp(b, spec->shuffled, &why);
 	else if (!err && !spec->untouched)
-		err = fault_in(b->start, b->len, &why);
+		err = fault_in_all(b, spec->shuffled, &why);
 	if (err)
 		backing_unmap(b);
 	return err;
@@ -392,7 +529,7 @@ void backing_unmap(struct backing *b)
  * Our region is a mapping of its own, or part of one that the kernel merged with a neighbour of the
  * same kind; then the percentage is bounded by 100.
  */
-int backing_thp_percent(const struct backing *b)
+static int thp_percent(const struct backing *b)
 {
 	unsigned long start = (unsigned long)b->start, end = start + b->len;
 	FILE *file = fopen("/proc/self/smaps", "re");
@@ -413,4 +550,69 @@ int backing_thp_percent(const struct backing *b)
 	if (huge_kib > b->len / 1024)
 		return 100;
 	return huge_kib * 100 / (b->len / 1024);
+}
+
+/*
+ * /proc/kpageflags has 64 bits of flags for each page frame; a folio is a head and its tails.
+ */
+
+#define FLAG_HEAD (1ull << 15)
+#define FLAG_TAIL (1ull << 16)
+#define MTHP_PAGES_MAX 256
+
+/* True if the page frames from @pfn on are a folio of exactly @pages. */
+static bool is_folio(int flags_fd, uint64_t pfn, size_t pages)
+{
+	uint64_t flags[MTHP_PAGES_MAX + 1];
+	size_t i;
+	ssize_t got;
+
+	/* With the one behind it, unless there is no more memory. */
+	got = pread(flags_fd, flags, (pages + 1) * sizeof(*flags), pfn * sizeof(*flags));
+	if (got < (ssize_t)(pages * sizeof(*flags)) || !(flags[0] & FLAG_HEAD))
+		return false;
+	for (i = 1; i < pages; i++)
+		if (!(flags[i] & FLAG_TAIL))
+			return false;
+	return got <= (ssize_t)(pages * sizeof(*flags)) || !(flags[pages] & FLAG_TAIL);
+}
+
+/* True if the memory at @start is one folio, mapped from its beginning to its end. */
+static bool is_mapped_folio(int map_fd, int flags_fd, const char *start, size_t pages)
+{
+	const uint64_t present = 1ull << 63, pfn_mask = (1ull << 55) - 1;
+	size_t base = sysconf(_SC_PAGESIZE), i;
+	uint64_t entry[MTHP_PAGES_MAX];
+
+	if (pread(map_fd, entry, pages * sizeof(*entry),
+		  (uintptr_t)start / base * sizeof(*entry)) != (ssize_t)(pages * sizeof(*entry)))
+		return false;
+	for (i = 0; i < pages; i++)
+		if (!(entry[i] & present) ||
+		    (entry[i] & pfn_mask) != (entry[0] & pfn_mask) + i)
+			return false;
+	return is_folio(flags_fd, entry[0] & pfn_mask, pages);
+}
+
+static int mthp_percent(const struct backing *b)
+{
+	int map_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	int flags_fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+	size_t pages = b->page_size / sysconf(_SC_PAGESIZE), folios = 0, at;
+	int err = map_fd < 0 || flags_fd < 0 ? -errno : 0;
+
+	for (at = 0; !err && at < b->len; at += b->page_size)
+		folios += is_mapped_folio(map_fd, flags_fd, b->start + at, pages);
+	if (map_fd >= 0)
+		close(map_fd);
+	if (flags_fd >= 0)
+		close(flags_fd);
+	return err ?: (int)(folios * 100 / (b->len / b->page_size));
+}
+
+int backing_percent(const struct backing *b)
+{
+	if (b->kind == BACKING_THP)
+		return thp_percent(b);
+	return backing_is_mthp(b->kind) ? mthp_percent(b) : 100;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Memory to register, of a chosen kind: base pages, transparent huge pages, or huge pages of 2 MiB
- * or 1 GiB from the reserved pools.
+ * Memory to register, of a chosen kind: base pages, transparent huge pages of the processor's size
+ * (THP) or of a smaller one (mTHP), or huge pages of 2 MiB or 1 GiB from the reserved pools.
  */
 #ifndef PERF_BACKING_H
 #define PERF_BACKING_H
@@ -11,6 +11,13 @@
 
 enum backing_kind {
 	BACKING_4K,
+	BACKING_MTHP16K,	/* up to 1 MiB, each twice the one before */
+	BACKING_MTHP32K,
+	BACKING_MTHP64K,
+	BACKING_MTHP128K,
+	BACKING_MTHP256K,
+	BACKING_MTHP512K,
+	BACKING_MTHP1M,
 	BACKING_THP,
 	BACKING_HUGE2M,
 	BACKING_HUGE1G,
@@ -34,10 +41,19 @@ struct backing {
 
 const char *backing_name(enum backing_kind kind);
 
+/* The kind of that name; BACKING_NR_KINDS if there is none. */
+enum backing_kind backing_find(const char *name);
+
 /* Whether the pages come from a reserved pool. */
 bool backing_is_hugetlb(enum backing_kind kind);
 
+/* Whether they are transparent huge pages of less than the processor's size. */
+bool backing_is_mthp(enum backing_kind kind);
+
 /*
+ * Which sizes of transparent huge pages the kernel hands out is a setting of the whole machine. For
+ * an mTHP backing it is changed while the memory is faulted in, and put back.
+ *
  * 0, or -errno with a sentence in @why that says what is wrong and what to do about it. Memory that
  * the machine does not have is refused here rather than left to the OOM killer.
  */
@@ -45,7 +61,10 @@ int backing_map(struct backing *b, const struct backing_spec *spec, char *why, s
 
 void backing_unmap(struct backing *b);
 
-/* How much of the memory really is in transparent huge pages, in percent; or -errno. */
-int backing_thp_percent(const struct backing *b);
+/*
+ * How much of the memory really is in pages of its kind, in percent; or -errno. Less than 100 is
+ * possible for transparent huge pages, of which the kernel promises none.
+ */
+int backing_percent(const struct backing *b);
 
 #endif

@@ -30,7 +30,7 @@
 #define WARMUP_MAX 3
 
 /* Of what should be huge pages, how much must be before we stop complaining. */
-#define THP_PERCENT 90
+#define HUGE_PERCENT 90
 
 #define MEMLOCK_REMEDY "raise it with `ulimit -l`, or run with CAP_IPC_LOCK"
 
@@ -113,19 +113,16 @@ static bool map_memory(struct row *row)
 
 static void warn_unless_huge(const struct row *row)
 {
-	int percent;
+	int percent = backing_percent(&row->memory);
 
-	if (row->spec.kind != BACKING_THP)
-		return;
-	percent = backing_thp_percent(&row->memory);
 	if (percent < 0)
 		fprintf(stderr, PROGRAM ": cannot tell whether memory is in huge pages: %s\n",
 			strerror(-percent));
-	else if (percent < THP_PERCENT)
+	else if (percent < HUGE_PERCENT)
 		fprintf(stderr,
-			PROGRAM ": warning: only %d %% of the memory is in transparent huge pages\n"
+			PROGRAM ": warning: only %d %% of the memory is in transparent huge pages of %zu KiB\n"
 			"Free memory is fragmented, or /sys/kernel/mm/transparent_hugepage/enabled says never.\n",
-			percent);
+			percent, row->memory.page_size / 1024);
 }
 
 /* One cycle. */

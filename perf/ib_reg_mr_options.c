@@ -28,7 +28,8 @@ static const char help[] =
 "  -d, --ib-dev=DEV       use the device DEV (default: the first one found)\n"
 "  -s, --size=SIZE,...    bytes to register, with an optional suffix K, M, G or T (default: 64K)\n"
 "  -a, --all              all powers of two from 4 KiB to SIZE (default: 4G), as far as memory goes\n"
-"      --backing=KIND,... memory to register: 4k, thp, huge2m, huge1g (default: 4k)\n"
+"      --backing=KIND,... memory to register: 4k, mthp16k to mthp1m, thp, huge2m, huge1g\n"
+"                         (default: 4k)\n"
 "  -n, --iters=N          measure N times (default: for about a second, 5 to 1000 times)\n"
 "  -W, --warmup=N         register N times before that (default: up to 3)\n"
 "      --access=rw|ro     local and remote access, or remote read only (default: rw)\n"
@@ -150,14 +151,11 @@ static bool add_size(struct options *opts, const char *text)
 
 static bool add_backing(struct options *opts, const char *text)
 {
-	enum backing_kind *backings;
-	int kind;
+	enum backing_kind kind = backing_find(text), *backings;
 
-	for (kind = 0; kind < BACKING_NR_KINDS; kind++)
-		if (!strcmp(text, backing_name(kind)))
-			break;
 	if (kind == BACKING_NR_KINDS)
-		return usage_error("'%s' is no backing: choose from 4k, thp, huge2m, huge1g", text);
+		return usage_error("'%s' is no backing: choose from 4k, mthp16k to mthp1m, thp, huge2m, huge1g",
+				   text);
 	backings = reallocarray(opts->backings, opts->nr_backings + 1, sizeof(*backings));
 	if (!backings)
 		return usage_error("no memory for another backing");
@@ -300,8 +298,19 @@ static bool check_aliased(const struct options *opts)
 	return true;
 }
 
+static bool check_untouched(const struct options *opts)
+{
+	for (size_t i = 0; i < opts->nr_backings; i++)
+		if (backing_is_mthp(opts->backings[i]))
+			return usage_error("--untouched does not go with --backing %s, which is made by touching it",
+					   backing_name(opts->backings[i]));
+	return true;
+}
+
 static bool check_combination(const struct options *opts)
 {
+	if (opts->untouched && !check_untouched(opts))
+		return false;
 	if (opts->aliased && !check_aliased(opts))
 		return false;
 	if (opts->aliased && opts->shuffled)

@@ -24,7 +24,7 @@ static const struct column {
 	int width;
 } columns[NR_COLUMNS] = {
 	[BYTES]		= { "#bytes", 14 },
-	[BACKING]	= { "backing", 8 },
+	[BACKING]	= { "backing", 10 },
 	[ITERATIONS]	= { "#iterations", 12 },
 	[REG_MIN]	= { "reg_min", 13 },
 	[REG_MEDIAN]	= { "reg_median", 13 },
@@ -85,7 +85,7 @@ static const char *memory_state(const struct options *opts)
 void print_table_header(FILE *out, const struct run_info *info)
 {
 	print_rule(out);
-	fprintf(out, "%*s\n", 90, "Memory Registration Test");
+	fprintf(out, "%*s\n", 91, "Memory Registration Test");
 	fprintf(out, " Device  : %-32s Access : %s\n", info->device,
 		info->opts->read_only ? "ro" : "rw");
 	fprintf(out, " Driver  : %-32s Offset : %zu\n", info->driver[0] ? info->driver : "-",
