@@ -34,25 +34,39 @@ def region_cells(r):
             "-" if r["metadata"] is None else human_metadata(r["metadata"])]
 
 
-def tables(measured):
-    """What is printed when a kernel is done."""
-    lines = ["", f"{measured['kernel']} kernel {measured['release']}, guest of {measured['cpus']} CPUs, "
-             + ("KVM" if measured["accelerator"] == "kvm" else
-                "emulated; time is instructions executed, 2 ns each"), ""]
+def machine(measured):
+    """What it was measured on, in a line."""
+    return (f"{measured['kernel']} kernel {measured['release']}, guest of {measured['cpus']} CPUs, "
+            + ("KVM" if measured["accelerator"] == "kvm" else
+               "emulated; time is instructions executed, 2 ns each"))
+
+
+def region_table(measured):
+    """Lines: a row for each region, and what its signs mean."""
     header = ["memory", "size", "stock reg", "phyr reg", "ratio", "spread",
               "stock dereg", "phyr dereg", "ratio", "spread", "entries", "metadata"]
-    lines += align([header, *map(region_cells, measured["regions"])], 1)
+    lines = align([header, *map(region_cells, measured["regions"])], 1)
     if any(r["aliased"] for r in measured["regions"]):
         lines.append(f"{ALIASED} one huge page mapped over and over")
     lines.append("4k up to 1 GiB: pages in random order, hardly any two neighbours: the worst case")
     if any("-" == r["stock_error"] for r in measured["regions"]):
         lines.append("- in stock's column: not tried")
-    lines.append("")
+    return lines
+
+
+def notes(measured):
+    """What ib_reg_mr warned of."""
+    return sorted({f"note: {w}" for s in measured["samples"] for w in s["warnings"]})
+
+
+def tables(measured):
+    """What is printed when a kernel is done."""
+    lines = ["", machine(measured), "", *region_table(measured), ""]
     header = [f"{human_bytes(BANDWIDTH_BYTES)} messages", "stock MiB/s", "phyr MiB/s", "ratio", "spread"]
     lines += align([header, *([test, f"{b['stock']:.2f}", f"{b['phyr']:.2f}", *ratio(b)]
                               for test, b in measured["bandwidth"].items())], 1)
     lines.append("times and bandwidths: median; ratio: above 1 phyr is better; spread: of the rounds")
-    lines += sorted({f"note: {w}" for s in measured["samples"] for w in s["warnings"]})
+    lines += notes(measured)
     return "\n".join(lines)
 
 

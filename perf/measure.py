@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""What perf/demo and the benchmarks of perf/run share: boot a machine, have a plan carried out in it,
+read what came back.
+
+One boot for each kernel.  In it the two drivers take turns on rxe0, round by round, so that what
+changes slowly (load of the host, fragmentation of the guest's memory) meets both alike; every
+second round starts with the other driver, which spares a change of driver and evens out what the
+order does.  A ratio is formed within a round first: the spread of these is its error bar.
+
+An emulated machine is told to be steady: its clock counts the instructions of its one CPU, since
+the host's time says more of the host (seen: half the speed for seconds on end) than of the drivers.
+
+A plan is lines for perf/guest, which carries them out in the machine: see there.
+"""
+
+import collections
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import figures
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+LAB = os.path.join(os.path.dirname(HERE), "tests", "vm")
+OUT = os.path.join(HERE, "out")
+
+# Stock Soft-RoCE takes its page table of an MR from one kmalloc; above 1 GiB that is more than
+# kmalloc gives, and the kernel warns.  The function is in stock's rxe_mr.c only: ours has no such.
+STOCK_SPLAT = r"\b__alloc_mr_page_info\+0x[0-9a-f]+/0x[0-9a-f]+ \[rdma_rxe\]"
+
+TIMEOUT = 1800  # seconds for a boot; it takes two to three minutes where there is no KVM
+SPARE_MIB = 1024  # what the host needs besides the guest's memory
+
+# How often a step is done; what takes microseconds is noisy and cheap, and measured in every round.
+EVERY = float("inf")
+
+# A call of ib_reg_mr.
+Step = collections.namedtuple("Step", "name sizes backings iterations rounds options drivers",
+                              defaults=("", figures.DRIVERS))
+
+PROGRAM = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+started = time.monotonic()
+
+
+def say(text):
+    print(f"{PROGRAM}: [{time.monotonic() - started:4.0f} s] {text}", file=sys.stderr, flush=True)
+
+
+class Failed(Exception):
+    """Something could not be measured."""
+
+
+# --- what the guest is told to do ---
+
+
+def turns(rounds):
+    """(round, driver) in order: stock, phyr; phyr, stock; stock, phyr; ..."""
+    for number in range(1, rounds + 1):
+        for driver in figures.DRIVERS[::1 if number % 2 else -1]:
+            yield number, driver
+
+
+def due(steps, number, driver):
+    """The steps that a driver does in a round."""
+    return [s for s in steps if number <= s.rounds and driver in s.drivers]
+
+
+def plan(steps, rounds, more=lambda number, driver: []):
+    """The lines for the guest; more() gives further ones for the end of a driver's turn."""
+    lines = ["facts facts"]
+    loaded = None
+    for number, driver in turns(rounds):
+        if driver != loaded:
+            lines += [f"say loading {driver}", f"rxe {driver}"]
+            loaded = driver
+        for s in due(steps, number, driver):
+            lines += [f"say round {number} of {rounds}, {driver}: registering {s.sizes} on {s.backings}",
+                      f"reg reg.{number}.{driver}.{s.name} --size={s.sizes} --backing={s.backings} "
+                      f"--iters={s.iterations} {s.options}"]
+        lines += more(number, driver)
+    return "".join(line + "\n" for line in lines)
+
+
+# --- running it ---
+
+
+def check_memory(memory_mib, remedy=""):
+    """Without this a guest too large would have the host's OOM killer choose a victim."""
+    with open("/proc/meminfo", encoding="ascii") as f:
+        available = next(int(line.split()[1]) // 1024 for line in f if line.startswith("MemAvailable:"))
+    wanted = memory_mib + SPARE_MIB
+    if available < wanted:
+        raise Failed(f"needs {wanted} MiB of free memory and this host has {available} MiB; free some"
+                     + remedy)
+
+
+def pass_on(stream, kernel):
+    """The guest's and the lab's words.  Of a splat that we expect, one line instead of fifty."""
+    expected = False
+    for line in stream:
+        line = line.rstrip("\n")
+        if line.startswith("run: allowed splat"):
+            say(f"{kernel}: stock's ENOMEM came with a kernel warning, as expected (see the kernel log)")
+            expected = True
+            continue
+        expected = expected and bool(re.match(r"\[ *\d+\.\d+\]", line))
+        if not expected:
+            say(f"{kernel}: {line}")
+
+
+def run(kernel, memory_mib, hugepages, lines, raw, log):
+    """Boot, carry out the plan's lines; the results are in raw afterwards."""
+    shutil.rmtree(raw, ignore_errors=True)
+    os.makedirs(raw)
+    with open(os.path.join(raw, "plan"), "w", encoding="ascii") as f:
+        f.write(lines)
+    shutil.copy(os.path.join(HERE, "guest"), raw)
+    command = [
+        # should we die, the machine goes with us
+        "setpriv", "--pdeathsig", "TERM",
+        os.path.join(LAB, "run"), "--kernel", kernel, "--rxe", "none", "--mem", f"{memory_mib}M",
+        "--steady",
+        *(f"--hugepages={size}={count}" for size, count in hugepages.items()),
+        "--share", raw, "--timeout", str(TIMEOUT), "--log", log, "--allow-splat", STOCK_SPLAT,
+        "--", "/mnt/share/guest", "/mnt/share/plan", "/mnt/share"]
+    say(f"{kernel}: building what is not built yet, booting a virtual machine of {memory_mib} MiB")
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=subprocess.PIPE,
+                          text=True, errors="replace") as machine:
+        pass_on(machine.stderr, kernel)
+    if machine.returncode:
+        raise Failed(f"{kernel}: the measurement failed with status {machine.returncode}; the reason is "
+                     f"above, the kernel log is {log}")
+
+
+# --- what came back ---
+
+
+def read_facts(raw):
+    with open(os.path.join(raw, "facts"), encoding="utf-8") as f:
+        return dict(line.rstrip("\n").split(" ", 1) for line in f)
+
+
+def read_registration(path):
+    """(rows, warnings) of one call of ib_reg_mr."""
+    try:
+        with open(path, encoding="utf-8") as f:
+            result = json.load(f)
+    except ValueError as e:
+        raise Failed(f"{path} is not the JSON of ib_reg_mr: {e}") from e
+    with open(f"{path}.err", encoding="utf-8") as f:
+        # each begins a line and is explained by lines without the prefix
+        warnings = [line.strip() for line in f if ": warning: " in line]
+    return [{**row, "aliased": result["aliased"]} for row in result["results"]], warnings
+
+
+def collect(kernel, steps, rounds, raw, more=lambda number, driver: {}):
+    """All that was measured on a kernel: facts and samples; more() gives what else a sample holds."""
+    samples = []
+    for number, driver in turns(rounds):
+        registrations, warnings = [], []
+        for s in due(steps, number, driver):
+            rows, words = read_registration(os.path.join(raw, f"reg.{number}.{driver}.{s.name}"))
+            registrations += rows
+            warnings += words
+        samples.append({"round": number, "driver": driver, "registrations": registrations,
+                        "warnings": warnings, **more(number, driver)})
+    return {"kernel": kernel, **read_facts(raw), "samples": samples}
+
+
+def host_facts():
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        model = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), None)
+    return {"cpu": model, "cpus": os.cpu_count(), "kernel": os.uname().release}
+
+
+def new_result(rounds, **more):
+    """What goes into the JSON file, without the kernels yet."""
+    return {"when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **more, "rounds": rounds,
+            "host": host_facts(), "kernels": []}
+
+
+def begin(results):
+    """Hold a lock as long as we live, or two measurements of one clone would mix their results, and
+    remove the last run's: should we fail, none is better than those."""
+    os.makedirs(OUT, exist_ok=True)
+    lock = os.open(OUT, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Failed(f"another measurement writes to {OUT}; wait for its end") from None
+    for name in results:
+        if os.path.exists(os.path.join(OUT, name)):
+            os.remove(os.path.join(OUT, name))
+
+
+def keep(result, name):
+    """Write all that was measured to a file."""
+    result["seconds"] = round(time.monotonic() - started)
+    with open(os.path.join(OUT, name), "w", encoding="utf-8") as f:
+        json.dump(result, f, indent=1)
+        f.write("\n")
+
+
+def check_failures(result):
+    failures = [f for k in result["kernels"] for f in k["failures"]]
+    if failures:
+        raise Failed("not everything ran:\n" + "\n".join(failures))
+
+
+def exit_status(work, check):
+    """Do the work, which tells whether all that was promised held; what is the exit status?"""
+    try:
+        held = work()
+    except Failed as e:
+        say(e)
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    return 1 if check and not held else 0

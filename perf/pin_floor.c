@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * pin_floor: what does phyr_pin_user() cost, against the least that any pinning by GUP must cost?
+ *
+ * A region consists of folio mappings: base pages, or larger folios. To pin a folio takes one call
+ * of pin_user_pages_fast() for one of its pages at the very least: that, for each folio mapping, is
+ * the floor. tests/kernel/phyr_test.ko takes both times in the kernel. They are taken in turns, so
+ * that what changes slowly meets both alike, and medians are compared. The same for unpinning.
+ *
+ * Prints JSON, a row for each kind of memory, to stdout.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "backing.h"
+#include "phyr_test.h"
+
+#define DEVICE "/dev/phyr_test"
+#define MIB ((size_t)1 << 20)
+#define DEFAULT_ROUNDS 7
+/* Of what should be large folios, how much must be, or else the floor is not the floor. */
+#define FOLIO_PERCENT 99
+
+static const char usage[] =
+"Usage: pin_floor [-n ROUNDS] KIND:MIB...\n"
+"Compare phyr_pin_user() with one pin_user_pages_fast(va, 1) for each folio mapping.\n"
+"KIND is a backing of ib_reg_mr; of huge1g there is one page, mapped over and over.\n"
+"Base pages are in random order. Needs phyr_test.ko loaded, and root.\n";
+
+/* One region, and room for what is measured of it. */
+struct region {
+	struct backing memory;
+	uint64_t *addresses;		/* one for each folio mapping */
+	size_t folios;
+	size_t rounds;
+	uint64_t *gup_pin, *gup_unpin, *phyr_pin, *phyr_unpin;	/* ns, one for each round */
+	uint64_t runs;
+	uint64_t table_bytes;
+};
+
+#define die(...) (fprintf(stderr, "pin_floor: " __VA_ARGS__), fputc('\n', stderr), exit(1))
+
+static void *array_of(size_t nr)
+{
+	void *array = calloc(nr, sizeof(uint64_t));
+
+	if (!array)
+		die("no memory for %zu numbers", nr);
+	return array;
+}
+
+static void map_region(struct region *r, enum backing_kind kind, size_t size)
+{
+	const struct backing_spec spec = {
+		.kind = kind,
+		.size = size,
+		.aliased = kind == BACKING_HUGE1G,
+		.shuffled = kind == BACKING_4K || backing_is_mthp(kind),
+	};
+	char why[512];
+	int percent;
+
+	if (backing_map(&r->memory, &spec, why, sizeof(why)))
+		die("%zu MiB of %s: %s", size / MIB, backing_name(kind), why);
+	percent = backing_percent(&r->memory);
+	if (percent < FOLIO_PERCENT)
+		die("only %d %% of the memory is really %s; free memory is fragmented: boot again",
+		    percent, backing_name(kind));
+	r->folios = r->memory.len / r->memory.page_size;
+	r->addresses = array_of(r->folios);
+	for (size_t i = 0; i < r->folios; i++)
+		r->addresses[i] = (uintptr_t)r->memory.start + i * r->memory.page_size;
+}
+
+static void measure_gup(int fd, struct region *r, size_t round)
+{
+	struct phyr_test_gup gup = {
+		.addresses = (uintptr_t)r->addresses,
+		.nr = r->folios,
+		.writable = 1,
+		.batch = 1,
+	};
+
+	if (ioctl(fd, PHYR_TEST_GUP, &gup))
+		die("pin_user_pages_fast(): %s", strerror(errno));
+	r->gup_pin[round] = gup.pin_ns;
+	r->gup_unpin[round] = gup.unpin_ns;
+}
+
+static void measure_phyr(int fd, struct region *r, size_t round)
+{
+	struct phyr_test_pin pin = {
+		.start = (uintptr_t)r->memory.start,
+		.len = r->memory.len,
+		.writable = 1,
+	};
+	/* Not dirty, since GUP's unpin_user_pages() does not look at that either. */
+	struct phyr_test_unpin unpin = { .dirty = 0 };
+
+	if (ioctl(fd, PHYR_TEST_PIN, &pin))
+		die("phyr_pin_user(): %s", strerror(errno));
+	unpin.id = pin.id;
+	if (ioctl(fd, PHYR_TEST_UNPIN, &unpin))
+		die("phyr_unpin_user(): %s", strerror(errno));
+	r->phyr_pin[round] = pin.ns;
+	r->phyr_unpin[round] = unpin.ns;
+	r->runs = pin.runs;
+	r->table_bytes = pin.table_bytes;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Sorts the samples. */
+static double median(uint64_t *ns, size_t nr)
+{
+	qsort(ns, nr, sizeof(*ns), compare);
+	return (ns[(nr - 1) / 2] + ns[nr / 2]) / 2.0;
+}
+
+/* "gup" and "phyr" are medians; the ratios of single rounds go from "least" to "most". */
+static void print_comparison(const char *name, uint64_t *gup, uint64_t *phyr, size_t rounds)
+{
+	double least = 0, most = 0, ratio;
+
+	for (size_t i = 0; i < rounds; i++) {
+		ratio = (double)phyr[i] / gup[i];
+		least = !i || ratio < least ? ratio : least;
+		most = ratio > most ? ratio : most;
+	}
+	printf("    \"%s\": { \"gup_ns\": %.0f, \"phyr_ns\": %.0f,", name, median(gup, rounds),
+	       median(phyr, rounds));
+	printf(" \"ratio\": %.4f, \"least\": %.4f, \"most\": %.4f }",
+	       median(phyr, rounds) / median(gup, rounds), least, most);
+}
+
+static void print_region(const struct region *r)
+{
+	printf("  {\n    \"backing\": \"%s\", \"bytes\": %zu, \"folios\": %zu,\n",
+	       backing_name(r->memory.kind), r->memory.len, r->folios);
+	printf("    \"rounds\": %zu, \"runs\": %ju, \"table_bytes\": %ju,\n", r->rounds,
+	       (uintmax_t)r->runs, (uintmax_t)r->table_bytes);
+	print_comparison("pin", r->gup_pin, r->phyr_pin, r->rounds);
+	puts(",");
+	print_comparison("unpin", r->gup_unpin, r->phyr_unpin, r->rounds);
+	fputs("\n  }", stdout);
+}
+
+static void run(int fd, enum backing_kind kind, size_t size, size_t rounds)
+{
+	struct region r = { .rounds = rounds };
+
+	r.gup_pin = array_of(rounds);
+	r.gup_unpin = array_of(rounds);
+	r.phyr_pin = array_of(rounds);
+	r.phyr_unpin = array_of(rounds);
+	map_region(&r, kind, size);
+	/* Once without looking: caches and the module's own allocations warm up. */
+	measure_gup(fd, &r, 0);
+	measure_phyr(fd, &r, 0);
+	for (size_t i = 0; i < rounds; i++) {
+		measure_gup(fd, &r, i);
+		measure_phyr(fd, &r, i);
+	}
+	print_region(&r);
+	backing_unmap(&r.memory);
+	free(r.addresses);
+	free(r.gup_pin);
+	free(r.gup_unpin);
+	free(r.phyr_pin);
+	free(r.phyr_unpin);
+}
+
+/* KIND:MIB */
+static void parse(char *arg, enum backing_kind *kind, size_t *size)
+{
+	char *colon = strchr(arg, ':'), *end;
+
+	if (!colon)
+		die("'%s' is not KIND:MIB", arg);
+	*colon = '\0';
+	*kind = backing_find(arg);
+	if (*kind == BACKING_NR_KINDS)
+		die("'%s' is no kind of memory", arg);
+	*size = strtoul(colon + 1, &end, 10) * MIB;
+	if (!*size || *end)
+		die("'%s' is no number of MiB", colon + 1);
+}
+
+int main(int argc, char **argv)
+{
+	size_t rounds = DEFAULT_ROUNDS, size;
+	enum backing_kind kind;
+	int option, fd;
+
+	while ((option = getopt(argc, argv, "n:h")) != -1) {
+		if (option == 'n')
+			rounds = strtoul(optarg, NULL, 10);
+		if (option != 'n' || !rounds) {
+			fputs(usage, option == 'h' ? stdout : stderr);
+			return option == 'h' ? 0 : 2;
+		}
+	}
+	if (optind == argc) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	fd = open(DEVICE, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		die("cannot open " DEVICE ": %s; load phyr_test.ko", strerror(errno));
+	puts("[");
+	for (int i = optind; i < argc; i++) {
+		parse(argv[i], &kind, &size);
+		run(fd, kind, size, rounds);
+		puts(i + 1 < argc ? "," : "");
+	}
+	puts("]");
+	close(fd);
+	return fflush(stdout) ? 1 : 0;
+}
