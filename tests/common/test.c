@@ -244,6 +244,11 @@ static long field_of(const char *path, const char *key)
 	return value;
 }
 
+long vmpin_kb(void)
+{
+	return field_of("/proc/self/status", "VmPin");
+}
+
 struct pins pins_read(void)
 {
 	struct pins pins;
@@ -256,7 +261,7 @@ struct pins pins_read(void)
 	close(fd);
 	pins.machine = field_of("/proc/vmstat", "nr_foll_pin_acquired") -
 		       field_of("/proc/vmstat", "nr_foll_pin_released");
-	pins.vmpin_kb = field_of("/proc/self/status", "VmPin");
+	pins.vmpin_kb = vmpin_kb();
 	return pins;
 }
 

@@ -68,7 +68,8 @@ struct pins {
 	long vmpin_kb;
 };
 
-struct pins pins_read(void);
+struct pins pins_read(void);	/* for root only */
+long vmpin_kb(void);
 
 double now_ms(void);
 const char *errno_name(int err);

@@ -12,16 +12,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "rdma.h"
@@ -574,130 +571,6 @@ static int test_queue_memory(const void *arg)
 	return err;
 }
 
-/* --- RLIMIT_MEMLOCK without CAP_IPC_LOCK -------------------------------------------------- */
-
-static int drop_ipc_lock(void)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &head, data))
-		return FAILED;
-	data[0].effective &= ~(1U << CAP_IPC_LOCK);
-	data[0].permitted &= ~(1U << CAP_IPC_LOCK);
-	data[0].inheritable &= ~(1U << CAP_IPC_LOCK);
-	return syscall(SYS_capset, &head, data) ? FAILED : PASSED;
-}
-
-/*
- * One registration after another in a child that may not exceed a limit. All stay until the last;
- * then they are released, and the first must work again.
- */
-struct limit_case {
-	const char *name;
-	size_t limit;			/* bytes */
-	struct {
-		size_t off, len;
-		int expect;
-	} step[4];			/* until len is 0 */
-};
-
-static const struct limit_case limit_cases[] = {
-	{ "limit-exact", 8 * SZ_4K, { { 0, 8 * SZ_4K, 0 } } },
-	{ "limit-one-page-above", 8 * SZ_4K, { { 0, 9 * SZ_4K, ENOMEM } } },
-	{ "limit-one-byte-above", 8 * SZ_4K, { { 0, 8 * SZ_4K + 1, ENOMEM } } },
-	/* What counts is pages touched, not bytes. */
-	{ "limit-straddles", 8 * SZ_4K, { { 1, 8 * SZ_4K, ENOMEM } } },
-	{ "limit-straddles-two", SZ_4K, { { SZ_4K - 1, 2, ENOMEM } } },
-	{ "limit-rounded-down", 2 * SZ_4K - 1, { { 0, 2 * SZ_4K, ENOMEM }, { 0, SZ_4K, 0 } } },
-	{ "limit-zero", 0, { { 0, SZ_4K, EPERM } } },
-	{ "limit-zero-bad-length", 0, { { 0, -1UL, EINVAL } } },
-	{ "limit-sum", 8 * SZ_4K,
-	  { { 0, 5 * SZ_4K, 0 }, { 0, 4 * SZ_4K, ENOMEM }, { 0, 3 * SZ_4K, 0 },
-	    { 0, 1, ENOMEM } } },
-	/* The same page twice counts twice. */
-	{ "limit-same-page", 2 * SZ_4K, { { 0, 1, 0 }, { 1, 1, 0 }, { 2, 1, ENOMEM } } },
-	{ "limit-then-unmapped", 64 * SZ_4K,
-	  { { 0, 40 * SZ_4K, EFAULT }, { 0, 16 * SZ_4K, 0 }, { 0, 40 * SZ_4K, EFAULT },
-	    { 0, 16 * SZ_4K, 0 } } },
-};
-
-/* In the child. Says what came of each step on the pipe; never returns. */
-static void limited(const struct limit_case *c, char *mem, int out)
-{
-	struct rlimit lim = { .rlim_cur = c->limit, .rlim_max = c->limit };
-	struct ibv_mr *mr[ARRAY_SIZE(c->step)] = {};
-	struct ibv_context *ctx;
-	struct ibv_pd *pd;
-	int answer[ARRAY_SIZE(c->step) + 2] = {};
-	unsigned int i;
-
-	/* A context of its own: the parent's belongs to the parent's memory. */
-	ctx = ibv_open_device(dev.ctx->device);
-	pd = ctx ? ibv_alloc_pd(ctx) : NULL;
-	if (!pd || setrlimit(RLIMIT_MEMLOCK, &lim) || drop_ipc_lock())
-		_exit(10);
-	for (i = 0; i < ARRAY_SIZE(c->step) && c->step[i].len; i++) {
-		mr[i] = ibv_reg_mr(pd, mem + c->step[i].off, c->step[i].len, WRITABLE);
-		answer[i] = mr[i] ? 0 : errno;
-	}
-	for (i = 0; i < ARRAY_SIZE(c->step); i++)
-		if (mr[i] && ibv_dereg_mr(mr[i]))
-			_exit(11);
-	/* All accounts must be settled. */
-	answer[ARRAY_SIZE(c->step)] = pins_read().vmpin_kb;
-	mr[0] = ibv_reg_mr(pd, mem + c->step[0].off, c->step[0].len, WRITABLE);
-	answer[ARRAY_SIZE(c->step) + 1] = mr[0] ? 0 : errno;
-	if (write(out, answer, sizeof(answer)) != sizeof(answer))
-		_exit(12);
-	/* What is still registered goes with the process. */
-	_exit(0);
-}
-
-static int limit_answers(const struct limit_case *c, const int *answer)
-{
-	char name[64];
-	unsigned int i;
-	int err = PASSED;
-
-	for (i = 0; i < ARRAY_SIZE(c->step) && c->step[i].len && !err; i++) {
-		snprintf(name, sizeof(name), "%s-%u", c->name, i + 1);
-		err = outcome(name, answer[i],
-			      (struct may){ c->step[i].expect, c->step[i].expect });
-	}
-	if (!err && answer[ARRAY_SIZE(c->step)])
-		err = fail("VmPin of the child is %d kB after the last release",
-			   answer[ARRAY_SIZE(c->step)]);
-	if (!err && answer[ARRAY_SIZE(c->step) + 1] != c->step[0].expect)
-		err = fail("once more: %s", errno_name(answer[ARRAY_SIZE(c->step) + 1]));
-	return err;
-}
-
-static int test_limit(const void *arg)
-{
-	const struct limit_case *c = arg;
-	int answer[ARRAY_SIZE(c->step) + 2], to_parent[2], status, err = PASSED;
-	char *mem = get_rw();
-	ssize_t got;
-	pid_t child;
-
-	if (!mem || pipe(to_parent))
-		return fail("pipe: %m");
-	child = fork();
-	if (child < 0)
-		return fail("fork: %m");
-	if (!child)
-		limited(c, mem, to_parent[1]);
-	close(to_parent[1]);
-	got = read(to_parent[0], answer, sizeof(answer));
-	close(to_parent[0]);
-	if (waitpid(child, &status, 0) != child || status || got != sizeof(answer))
-		err = fail("the child could not do its work, wait status 0x%x", status);
-	err = err ?: limit_answers(c, answer);
-	munmap(mem, PAGES * SZ_4K);
-	return err;
-}
-
 /* --- many at once ------------------------------------------------------------------------- */
 
 /* A large registration that fails at its very end gives back everything. */
@@ -763,8 +636,6 @@ int main(int argc, char **argv)
 	test_add(test_io_memory, NULL, "io-memory");
 	test_add(test_io_memory_behind, NULL, "io-memory-behind-ram");
 	test_add(test_queue_memory, NULL, "queue-memory");
-	for (i = 0; i < ARRAY_SIZE(limit_cases); i++)
-		test_add(test_limit, &limit_cases[i], "%s", limit_cases[i].name);
 	for (i = 0; i < ARRAY_SIZE(late); i++)
 		test_add(test_late_failure, (void *)(uintptr_t)late[i], "late-failure-%s",
 			 backing_name[late[i]]);

@@ -34,6 +34,8 @@ extern const struct subject rdma_device;
 /* NULL after fail(). */
 struct ibv_mr *mr_reg(void *addr, size_t len, int access);
 int mr_dereg(struct ibv_mr **mr);
+/* Change a region: flags are IBV_REREG_MR_CHANGE_*. Returns 0 or an errno. */
+int mr_rereg(struct ibv_mr *mr, int flags, struct ibv_pd *pd, void *addr, size_t len, int access);
 
 /*
  * Two RC QPs in one protection domain, connected to each other: qp[0] requests, qp[1] responds.

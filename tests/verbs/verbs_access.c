@@ -7,7 +7,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <rdma/ib_user_verbs.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -451,46 +450,10 @@ out:
 	return err;
 }
 
-/*
- * Change a region. libibverbs' plug-in for rxe has no ibv_rereg_mr(), so this speaks to the kernel
- * as libibverbs would. Returns 0 or an errno.
- */
-static int rereg(struct ibv_mr *mr, int flags, struct ibv_pd *pd, void *addr, size_t len,
-		 int access)
-{
-	struct ib_uverbs_rereg_mr_resp resp;
-	struct {
-		struct ib_uverbs_cmd_hdr hdr;
-		struct ib_uverbs_rereg_mr cmd;
-	} req = {
-		.hdr = {
-			.command = IB_USER_VERBS_CMD_REREG_MR,
-			.in_words = sizeof(req) / 4,
-			.out_words = sizeof(resp) / 4,
-		},
-		.cmd = {
-			.response = (uintptr_t)&resp,
-			.mr_handle = mr->handle,
-			.flags = flags,
-			.start = (uintptr_t)addr,
-			.length = len,
-			.hca_va = (uintptr_t)addr,
-			.pd_handle = pd ? pd->handle : 0,
-			.access_flags = access,
-		},
-	};
-
-	if (write(dev.ctx->cmd_fd, &req, sizeof(req)) != sizeof(req))
-		return errno;
-	mr->lkey = resp.lkey;
-	mr->rkey = resp.rkey;
-	return 0;
-}
-
 static int rereg_says(struct scene *s, int expect, int flags, struct ibv_pd *pd, size_t len,
 		      int access)
 {
-	int err = rereg(s->rmr, flags, pd, (void *)s->start, len, access);
+	int err = mr_rereg(s->rmr, flags, pd, (void *)s->start, len, access);
 
 	if (err == expect)
 		return PASSED;
