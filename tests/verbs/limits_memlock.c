@@ -240,6 +240,11 @@ static void follow(struct child *c, const void *arg)
 	child_open_device(c);
 	for (step = s->step; step->op != END; step++) {
 		err = 0;
+		/* An earlier step has failed that should not have: let us hear of that. */
+		if (step->op >= DO_DEREG && step->op < DO_MEET && !mr[step->slot]) {
+			child_note(c, ENOENT);
+			continue;
+		}
 		switch (step->op) {
 		case DO_REG:
 		case DO_REG_READ:
