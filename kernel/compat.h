@@ -20,8 +20,6 @@
  */
 static inline int folio_add_pins(struct folio *folio, unsigned int pins)
 {
-	if (WARN_ON_ONCE(folio_ref_count(folio) <= 0))
-		return -ENOMEM;
 	if (is_zero_folio(folio))
 		return 0;
 	if (folio_test_large(folio)) {

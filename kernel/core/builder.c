@@ -107,12 +107,6 @@ static unsigned int bucket_shift(unsigned long pages, unsigned long runs)
 	return shift;
 }
 
-static void note_length(struct phyr_array *array, size_t len)
-{
-	array->largest = max(array->largest, len);
-	array->smallest = min(array->smallest, len);
-}
-
 /*
  * Blocks are counted, and the order of addresses never asked: that of the first
  * may lie before physical address 0 and wrap around, since only its end need
@@ -120,22 +114,27 @@ static void note_length(struct phyr_array *array, size_t len)
  */
 static void fill_blocks(struct phyr_builder *builder, struct phyr_array *array)
 {
-	u64 skew = array->skew, size = 1ULL << array->shift;
+	size_t skew = array->skew, size = 1UL << array->shift;
+	size_t largest = 0, smallest = SIZE_MAX;
 	u64 *block = array->block;
 	struct phyr *run;
 	unsigned long nr;
 
 	while ((nr = phyr_builder_take(builder, &run)))
 		for (; nr; nr--, run++) {
-			u64 done, addr = run->addr - skew;
+			size_t done, len = run->len;
+			u64 addr = run->addr;
 
-			for (done = 0; done < skew + run->len; done += size)
-				*block++ = addr + done;
+			for (done = 0; done < skew + len; done += size)
+				*block++ = addr - skew + done;
 			/* Only the region's first block begins before its first byte. */
 			skew = 0;
-			note_length(array, run->len);
+			largest = max(largest, len);
+			smallest = min(smallest, len);
 		}
 	array->blocks = block - array->block;
+	array->largest = largest;
+	array->smallest = smallest;
 }
 
 static void fill_extents(struct phyr_builder *builder, struct phyr_array *array)
@@ -144,6 +143,7 @@ static void fill_extents(struct phyr_builder *builder, struct phyr_array *array)
 	size_t skew = array->skew;
 	struct phyr *run;
 
+	array->smallest = SIZE_MAX;
 	while ((nr = phyr_builder_take(builder, &run)))
 		for (; nr; nr--, run++, i++) {
 			array->extent_addr[i] = run->addr - skew;
@@ -152,7 +152,8 @@ static void fill_extents(struct phyr_builder *builder, struct phyr_array *array)
 			while (bucket << array->bucket_shift < page)
 				array->bucket[bucket++] = i;
 			skew = 0;
-			note_length(array, run->len);
+			array->largest = max(array->largest, run->len);
+			array->smallest = min(array->smallest, run->len);
 		}
 	array->bucket[bucket] = i - 1;
 }
@@ -191,7 +192,6 @@ int phyr_builder_finish(struct phyr_builder *builder, struct phyr_array *array,
 	struct phyr_array new = {
 		.len = len,
 		.nr = builder->nr,
-		.smallest = SIZE_MAX,
 	};
 	unsigned long blocks, buckets;
 	u64 size;
@@ -199,7 +199,8 @@ int phyr_builder_finish(struct phyr_builder *builder, struct phyr_array *array,
 
 	if (new.nr == 1) {
 		cut(builder, start, len);
-		note_length(&new, len);
+		new.largest = len;
+		new.smallest = len;
 		*array = new;
 		phyr_array_set_one(array, builder->few[0].addr);
 		builder->taken = 1;

@@ -65,19 +65,23 @@ int phyr_builder_finish(struct phyr_builder *builder, struct phyr_array *array,
  */
 static inline int phyr_builder_add(struct phyr_builder *builder, phys_addr_t addr, size_t len)
 {
-	if (builder->nr && builder->last->addr + builder->last->len == addr) {
-		builder->last->len += len;
+	struct phyr *last = builder->last, *run;
+
+	if (last && last->addr + last->len == addr) {
+		last->len += len;
 		builder->end += len;
 		return 0;
 	}
 	if (builder->free == builder->limit && phyr_builder_grow(builder))
 		return -ENOMEM;
-	if (builder->nr++)
+	if (last)
 		builder->boundaries |= builder->end;
+	run = builder->free++;
+	run->addr = addr;
+	run->len = len;
+	builder->last = run;
 	builder->end += len;
-	builder->last = builder->free++;
-	builder->last->addr = addr;
-	builder->last->len = len;
+	builder->nr++;
 	return 0;
 }
 

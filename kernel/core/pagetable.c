@@ -88,8 +88,11 @@ static bool may_pin_read_only(struct page *page, bool shared)
 	return PageAnonExclusive(page);
 }
 
-/* Is it the page sought that a leaf maps at our address, and may the leaf's pages be pinned? */
-static bool leaf_has(const struct sought *sought, unsigned long pfn, bool writable)
+/*
+ * Is it the page sought that a leaf maps at our address, and may the leaf's pages
+ * be pinned? (Inlined: a call would be a tenth of a look at a leaf.)
+ */
+static __always_inline bool leaf_has(const struct sought *sought, unsigned long pfn, bool writable)
 {
 	if (pfn != page_to_pfn(sought->page))
 		return false;
@@ -297,7 +300,58 @@ unsigned long phyr_table_end(unsigned long addr, unsigned int shift)
 	return entry_end(addr, shift < PUD_SHIFT ? PUD_SHIFT : P4D_SHIFT);
 }
 
-/* A page of each of several folios, of 1 << shift bytes each, that are neighbours from addr on. */
+/* Seek the whole folio of this page, which must be its first. */
+static __always_inline bool seek_folio(struct sought *sought, struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	sought->page = page;
+	return &folio->page == page && folio_nr_pages(folio) == sought->nr;
+}
+
+/*
+ * How many folios, that are neighbours from addr on and have their first pages
+ * in pages, are mapped as a whole: by leaves of the third level, of the second,
+ * or in a table.
+ */
+static unsigned long count_puds(pud_t *pudp, unsigned long addr, struct page **pages,
+				unsigned long nr, struct sought *sought)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++)
+		if (!seek_folio(sought, pages[i]) || !pud_has(pudp_get(pudp + i), addr, sought))
+			break;
+	return i;
+}
+
+static unsigned long count_pmds(pmd_t *pmdp, unsigned long addr, struct page **pages,
+				unsigned long nr, struct sought *sought)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++)
+		if (!seek_folio(sought, pages[i]) ||
+		    !pmd_has(pmdp_get_lockless(pmdp + i), addr, sought))
+			break;
+	return i;
+}
+
+static unsigned long count_in_table(pmd_t *pmdp, unsigned long addr, struct page **pages,
+				    unsigned long nr, struct sought *sought)
+{
+	pmd_t pmd = pmdp_get_lockless(pmdp);
+	unsigned long i;
+
+	if (!is_table(pmd))
+		return 0;
+	for (i = 0; i < nr; i++, addr += sought->nr << PAGE_SHIFT)
+		if (!seek_folio(sought, pages[i]) ||
+		    count_table(pmdp, pmd, addr, sought) != sought->nr)
+			break;
+	return i;
+}
+
 static unsigned long folios_mapped(struct mm_struct *mm, unsigned long addr, unsigned int shift,
 				   struct page **pages, unsigned long nr, bool write)
 {
@@ -306,33 +360,18 @@ static unsigned long folios_mapped(struct mm_struct *mm, unsigned long addr, uns
 		.write = write,
 	};
 	pud_t *pudp = find_pud(mm, addr);
-	bool has_table = false;
-	pmd_t *pmdp = NULL, pmd;
-	unsigned long i;
+	pmd_t *pmdp;
 
-	if (pudp && shift < PUD_SHIFT)
-		pmdp = find_pmd(pudp, pudp_get(pudp), addr);
-	if (pmdp && shift < PMD_SHIFT) {
-		pmd = pmdp_get_lockless(pmdp);
-		has_table = is_table(pmd);
-	}
-	for (i = 0; i < nr; i++, addr += 1UL << shift) {
-		struct folio *folio = page_folio(pages[i]);
-
-		sought.page = pages[i];
-		if (&folio->page != sought.page || folio_nr_pages(folio) != sought.nr)
-			break;
-		if (shift == PUD_SHIFT && pudp && pud_has(pudp_get(pudp + i), addr, &sought))
-			continue;
-		if (shift == PMD_SHIFT && pmdp &&
-		    pmd_has(pmdp_get_lockless(pmdp + i), addr, &sought))
-			continue;
-		if (shift < PMD_SHIFT && has_table &&
-		    count_table(pmdp, pmd, addr, &sought) == sought.nr)
-			continue;
-		break;
-	}
-	return i;
+	if (!pudp)
+		return 0;
+	if (shift == PUD_SHIFT)
+		return count_puds(pudp, addr, pages, nr, &sought);
+	pmdp = find_pmd(pudp, pudp_get(pudp), addr);
+	if (!pmdp)
+		return 0;
+	if (shift == PMD_SHIFT)
+		return count_pmds(pmdp, addr, pages, nr, &sought);
+	return shift < PMD_SHIFT ? count_in_table(pmdp, addr, pages, nr, &sought) : 0;
 }
 
 /**

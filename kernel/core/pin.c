@@ -292,17 +292,17 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 	unsigned long nr = min((end - va) >> pinner->shift, FEW_PAGES);
 	unsigned long in_folio = 1UL << (pinner->shift - PAGE_SHIFT);
 	struct page **pages = pinner->pages;
-	unsigned long pinned, alike, i;
+	unsigned int gup_flags = pinner->gup_flags;
+	unsigned long pinned, alike, i, at = va;
 	int ret = 0;
 
 	/* No more at a time than there were, lest much be undone. */
 	nr = min(nr, pinner->alike);
-	for (pinned = 0; pinned < nr; pinned++)
-		if (pin_user_pages_fast(va + (pinned << pinner->shift), 1, pinner->gup_flags,
-					pages + pinned) != 1)
+	for (pinned = 0; pinned < nr; pinned++, at += in_folio << PAGE_SHIFT)
+		if (pin_user_pages_fast(at, 1, gup_flags, pages + pinned) != 1)
 			break;
 	alike = phyr_folios_mapped(pinner->mm, va, pinner->shift, pages, pinned,
-				   pinner->gup_flags & FOLL_WRITE);
+				   gup_flags & FOLL_WRITE);
 	for (i = 0; i < alike && !ret; i++) {
 		if (!add_pins(page_folio(pages[i]), in_folio - 1))
 			break;
