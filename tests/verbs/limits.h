@@ -36,6 +36,7 @@ struct child {
 	struct ibv_context *ctx;	/* the child's own */
 	struct ibv_pd *pd;
 	atomic_int *meeting;		/* where children wait for each other, or NULL */
+	int met;			/* times that it has */
 	char why[200];			/* why it could not do its work */
 	unsigned int steps;
 	struct step_result {

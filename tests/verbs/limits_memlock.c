@@ -213,9 +213,11 @@ static char *get_memory(struct child *c, enum backing backing)
 	return buf.addr;
 }
 
-/* MEET number n is reached when both have come to it. */
-static void meet(struct child *c, int n)
+/* The n-th meeting is over when both have come to it. */
+static void meet(struct child *c)
 {
+	int n = ++c->met;
+
 	atomic_fetch_add(c->meeting, 1);
 	while (atomic_load(c->meeting) < 2 * n)
 		sched_yield();
@@ -228,48 +230,48 @@ static int do_reg(struct child *c, struct ibv_mr **mr, char *addr, size_t len, i
 	return *mr ? 0 : errno ?: ENODATA;
 }
 
+static int do_step(struct child *c, const struct step *step, char *mem, struct ibv_mr **mr)
+{
+	bool needs_mr = step->op >= DO_DEREG && step->op < DO_MEET;
+	struct ibv_mr *old = *mr;
+
+	/* An earlier step has failed that should not have: let us hear of that. */
+	if (needs_mr && !old)
+		return ENOENT;
+	switch (step->op) {
+	case DO_REG:
+		return do_reg(c, mr, mem + step->off, step->len, WRITABLE);
+	case DO_REG_READ:
+		return do_reg(c, mr, mem + step->off, step->len, READABLE);
+	case DO_DEREG:
+		*mr = NULL;
+		return ibv_dereg_mr(old);
+	case DO_REREG:
+		return mr_rereg(old, IBV_REREG_MR_CHANGE_TRANSLATION, NULL, mem + step->off,
+				step->len, 0);
+	case DO_REREG_WRITE:
+		return mr_rereg(old, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0,
+				WRITABLE | IBV_ACCESS_REMOTE_WRITE);
+	case DO_MEET:
+		meet(c);
+		break;
+	case END:
+		break;
+	}
+	return 0;
+}
+
 static void follow(struct child *c, const void *arg)
 {
 	const struct script *s = arg;
 	char *mem = get_memory(c, s->backing);
 	struct ibv_mr *mr[SLOTS] = {};
 	const struct step *step;
-	int err, met = 0;
 
 	confine(c, s);
 	child_open_device(c);
-	for (step = s->step; step->op != END; step++) {
-		err = 0;
-		/* An earlier step has failed that should not have: let us hear of that. */
-		if (step->op >= DO_DEREG && step->op < DO_MEET && !mr[step->slot]) {
-			child_note(c, ENOENT);
-			continue;
-		}
-		switch (step->op) {
-		case DO_REG:
-		case DO_REG_READ:
-			err = do_reg(c, &mr[step->slot], mem + step->off, step->len,
-				     step->op == DO_REG ? WRITABLE : READABLE);
-			break;
-		case DO_DEREG:
-			err = ibv_dereg_mr(mr[step->slot]);
-			break;
-		case DO_REREG:
-			err = mr_rereg(mr[step->slot], IBV_REREG_MR_CHANGE_TRANSLATION, NULL,
-				       mem + step->off, step->len, 0);
-			break;
-		case DO_REREG_WRITE:
-			err = mr_rereg(mr[step->slot], IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0,
-				       WRITABLE | IBV_ACCESS_REMOTE_WRITE);
-			break;
-		case DO_MEET:
-			meet(c, ++met);
-			break;
-		case END:
-			break;
-		}
-		child_note(c, err);
-	}
+	for (step = s->step; step->op != END; step++)
+		child_note(c, do_step(c, step, mem, &mr[step->slot]));
 	/* What is registered goes with the process. */
 }
 
