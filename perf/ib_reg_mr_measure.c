@@ -120,7 +120,7 @@ static void warn_unless_huge(const struct row *row)
 			strerror(-percent));
 	else if (percent < HUGE_PERCENT)
 		fprintf(stderr,
-			PROGRAM ": warning: only %d %% of the memory is in transparent huge pages of %zu KiB\n"
+			PROGRAM ": warning: only %d %% of the memory is in huge pages of %zu KiB\n"
 			"Free memory is fragmented, or /sys/kernel/mm/transparent_hugepage/enabled says never.\n",
 			percent, row->memory.page_size / 1024);
 }

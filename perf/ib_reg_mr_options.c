@@ -154,7 +154,7 @@ static bool add_backing(struct options *opts, const char *text)
 	enum backing_kind kind = backing_find(text), *backings;
 
 	if (kind == BACKING_NR_KINDS)
-		return usage_error("'%s' is no backing: choose from 4k, mthp16k to mthp1m, thp, huge2m, huge1g",
+		return usage_error("no backing '%s': 4k, mthp16k to mthp1m, thp, huge2m, huge1g",
 				   text);
 	backings = reallocarray(opts->backings, opts->nr_backings + 1, sizeof(*backings));
 	if (!backings)
@@ -302,7 +302,7 @@ static bool check_untouched(const struct options *opts)
 {
 	for (size_t i = 0; i < opts->nr_backings; i++)
 		if (backing_is_mthp(opts->backings[i]))
-			return usage_error("--untouched does not go with --backing %s, which is made by touching it",
+			return usage_error("--backing %s is made by touching it: no --untouched",
 					   backing_name(opts->backings[i]));
 	return true;
 }

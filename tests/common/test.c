@@ -270,8 +270,7 @@ static void usage(const struct program *prog)
 	printf("Usage: %s [options] [NAME...]\n"
 	       "%s\n\n"
 	       "Runs the tests whose names contain one of the NAMEs (default: all); prints TAP.\n\n"
-	       "%s"
-	       "  -l, --list         list the tests\n"
+	       "%s  -l, --list         list the tests\n"
 	       "  -h, --help         this text\n%s",
 	       program_invocation_short_name, prog->about,
 	       prog->subject ? prog->subject->options_help : "", prog->options_help ?: "");

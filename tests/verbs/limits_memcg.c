@@ -27,7 +27,7 @@
 #define DRAIN_MS	5000.0
 /* What the kernel may charge in advance, for each CPU 64 pages. */
 #define IN_STORE_KB	1024
-/* Regions of fragmented memory, whose tables are more than that together, ours being the smaller. */
+/* So many regions of fragmented memory that their tables are more than that, ours too. */
 #define MANY		32
 
 enum ending {
@@ -73,7 +73,7 @@ static const struct memcg_case cases[] = {
 
 /* --- a group ------------------------------------------------------------------------------ */
 
-static char mount_point[] = "/tmp/phyr-limits-XXXXXX";
+static char mount_point[32];
 
 static char *group_path(const char *file)
 {
@@ -120,7 +120,8 @@ static int group_open(size_t max)
 	char path[PATH_MAX], text[32];
 
 	snprintf(text, sizeof(text), "%zu", max);
-	if (!mkdtemp(strcpy(mount_point, "/tmp/phyr-limits-XXXXXX")))
+	snprintf(mount_point, sizeof(mount_point), "/tmp/phyr-limits-XXXXXX");
+	if (!mkdtemp(mount_point))
 		return fail("mkdtemp: %m");
 	if (mount("phyr-limits", mount_point, "cgroup2", 0, NULL)) {
 		fail("cannot mount cgroup2: %m");

@@ -185,7 +185,7 @@ static int drop_ipc_lock(void)
 	return syscall(SYS_capset, &head, data);
 }
 
-/* After memory is mapped, which takes rights; before the device is open, which is whose opened it. */
+/* After memory is mapped, which takes rights; an open device belongs to who has opened it. */
 static void confine(struct child *c, const struct script *s)
 {
 	struct rlimit limit = { .rlim_cur = s->limit, .rlim_max = s->limit };
@@ -198,7 +198,7 @@ static void confine(struct child *c, const struct script *s)
 	else if (!err && s->confine == OTHER_UID)
 		err = setresuid(NOBODY, NOBODY, NOBODY);
 	if (err)
-		child_die(c, "cannot confine itself: %m");
+		child_die(c, "cannot give up its rights: %m");
 }
 
 /* MEM_LEN bytes, behind them nothing; of base pages there are 2 MiB and a hole. */
@@ -230,14 +230,18 @@ static int do_reg(struct child *c, struct ibv_mr **mr, char *addr, size_t len, i
 	return *mr ? 0 : errno ?: ENODATA;
 }
 
-static int do_step(struct child *c, const struct step *step, char *mem, struct ibv_mr **mr)
+/* False where an earlier step has failed that should not have. */
+static bool can_do(const struct step *step, const struct ibv_mr *mr)
 {
 	bool needs_mr = step->op >= DO_DEREG && step->op < DO_MEET;
+
+	return mr || !needs_mr;
+}
+
+static int do_step(struct child *c, const struct step *step, char *mem, struct ibv_mr **mr)
+{
 	struct ibv_mr *old = *mr;
 
-	/* An earlier step has failed that should not have: let us hear of that. */
-	if (needs_mr && !old)
-		return ENOENT;
 	switch (step->op) {
 	case DO_REG:
 		return do_reg(c, mr, mem + step->off, step->len, WRITABLE);
@@ -267,11 +271,14 @@ static void follow(struct child *c, const void *arg)
 	char *mem = get_memory(c, s->backing);
 	struct ibv_mr *mr[SLOTS] = {};
 	const struct step *step;
+	struct ibv_mr **slot;
 
 	confine(c, s);
 	child_open_device(c);
-	for (step = s->step; step->op != END; step++)
-		child_note(c, do_step(c, step, mem, &mr[step->slot]));
+	for (step = s->step; step->op != END; step++) {
+		slot = &mr[step->slot];
+		child_note(c, can_do(step, *slot) ? do_step(c, step, mem, slot) : ENOENT);
+	}
 	/* What is registered goes with the process. */
 }
 
