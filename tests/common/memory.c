@@ -68,52 +68,67 @@ int hugetlb_memfd(size_t page_size, size_t len)
 	return fd;
 }
 
+void phys_pfns(const void *addr, size_t pages, uint64_t *pfn)
+{
+	/* Of this process: not one that a forked child has from its parent. */
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	size_t i;
+
+	if (fd < 0 || pread(fd, pfn, pages * 8, (uintptr_t)addr / SZ_4K * 8) != (ssize_t)(pages * 8))
+		die("cannot read /proc/self/pagemap: %m");
+	close(fd);
+	/* Bit 63: present. Bits 0 to 54: the PFN, zero without CAP_SYS_ADMIN. */
+	for (i = 0; i < pages; i++)
+		pfn[i] = pfn[i] >> 63 ? pfn[i] & ((1ULL << 55) - 1) : 0;
+}
+
 uint64_t phys_pfn(const void *addr)
 {
+	uint64_t pfn;
+
+	phys_pfns(addr, 1, &pfn);
+	return pfn;
+}
+
+void phys_flags(const uint64_t *pfn, size_t pages, uint64_t *flags)
+{
 	static int fd = -1;
-	uint64_t entry;
+	size_t i, n;
 
 	if (fd < 0)
-		fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || pread(fd, &entry, 8, (uintptr_t)addr / SZ_4K * 8) != 8)
-		die("cannot read /proc/self/pagemap: %m");
-	/* Bit 63: present. Bits 0 to 54: the PFN, zero without CAP_SYS_ADMIN. */
-	return entry >> 63 ? entry & ((1ULL << 55) - 1) : 0;
+		fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+	for (i = 0; i < pages; i += n) {
+		for (n = 1; i + n < pages && pfn[i + n] == pfn[i] + n; n++)
+			;
+		if (fd < 0 || pread(fd, flags + i, n * 8, pfn[i] * 8) != (ssize_t)(n * 8))
+			die("cannot read /proc/kpageflags: %m");
+	}
 }
 
 int phys_runs(const void *addr, size_t len, struct runs *runs)
 {
-	static uint64_t entry[1024];
-	uintptr_t page = (uintptr_t)addr / SZ_4K, end = ((uintptr_t)addr + len - 1) / SZ_4K + 1;
-	uint64_t pfn, last = 0;
-	size_t run = 0, n, i;
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	static uint64_t pfn[1024];
+	const char *page = (const char *)((uintptr_t)addr & ~(SZ_4K - 1));
+	size_t left = ((uintptr_t)addr % SZ_4K + len + SZ_4K - 1) / SZ_4K, run = 0, n, i;
+	uint64_t last = 0;
 
 	*runs = (struct runs){};
-	if (fd < 0)
-		die("cannot open /proc/self/pagemap: %m");
-	while (page < end) {
-		n = end - page < ARRAY_SIZE(entry) ? end - page : ARRAY_SIZE(entry);
-		if (pread(fd, entry, n * 8, page * 8) != (ssize_t)(n * 8))
-			die("cannot read /proc/self/pagemap: %m");
-		page += n;
+	for (; left; left -= n, page += n * SZ_4K) {
+		n = left < ARRAY_SIZE(pfn) ? left : ARRAY_SIZE(pfn);
+		phys_pfns(page, n, pfn);
 		for (i = 0; i < n; i++) {
-			pfn = entry[i] & ((1ULL << 55) - 1);
-			if (!(entry[i] >> 63) || !pfn) {
-				close(fd);
+			if (!pfn[i])
 				return fail("a page is not present, or its PFN is hidden");
-			}
-			if (!run || pfn != last + 1) {
+			if (!run || pfn[i] != last + 1) {
 				runs->count++;
 				run = 0;
 			}
 			run += SZ_4K;
-			last = pfn;
+			last = pfn[i];
 			if (run > runs->largest)
 				runs->largest = run;
 		}
 	}
-	close(fd);
 	return PASSED;
 }
 
@@ -307,7 +322,7 @@ static int open_huge1g(struct buf *buf, size_t len)
 	return PASSED;
 }
 
-int buf_open(struct buf *buf, enum backing backing, size_t len)
+int memory_map(enum backing backing, char *addr, size_t len)
 {
 	static int (*const fill[BACKING_COUNT])(char *addr, size_t len) = {
 		[BACKING_4K] = map_4k,
@@ -317,6 +332,12 @@ int buf_open(struct buf *buf, enum backing backing, size_t len)
 		[BACKING_HUGE2M] = map_huge2m,
 		[BACKING_MIXED] = map_mixed,
 	};
+
+	return fill[backing](addr, len);
+}
+
+int buf_open(struct buf *buf, enum backing backing, size_t len)
+{
 	int err;
 
 	*buf = (struct buf){ .backing = backing, .len = len };
@@ -324,7 +345,7 @@ int buf_open(struct buf *buf, enum backing backing, size_t len)
 		err = open_huge1g(buf, len);
 	} else {
 		buf->addr = map_reserve(len, SZ_2M, &buf->map, &buf->map_len);
-		err = fill[backing](buf->addr, len);
+		err = memory_map(backing, buf->addr, len);
 	}
 	if (err)
 		buf_close(buf);

@@ -33,6 +33,8 @@ struct buf {
 
 /* len is a multiple of 2 MiB. The memory is present, and proven to be what was asked for. */
 int buf_open(struct buf *buf, enum backing backing, size_t len);
+/* The same at an address of the caller's choice, a multiple of 2 MiB; not for BACKING_HUGE1G. */
+int memory_map(enum backing backing, char *addr, size_t len);
 void buf_close(struct buf *buf);
 void buf_fill(struct buf *buf, uint16_t seed);
 int buf_check(const struct buf *buf);
@@ -48,7 +50,11 @@ struct runs {
 };
 
 int phys_runs(const void *addr, size_t len, struct runs *runs);
+/* The PFN of each page, from /proc/self/pagemap; 0 if it is not present. */
+void phys_pfns(const void *addr, size_t pages, uint64_t *pfn);
 uint64_t phys_pfn(const void *addr);
+/* Flags of pages, from /proc/kpageflags; bits as in linux/kernel-page-flags.h. */
+void phys_flags(const uint64_t *pfn, size_t pages, uint64_t *flags);
 /* Sum of one field of /proc/self/smaps ("AnonHugePages") over all mappings inside the range. */
 long smaps_kb(const void *addr, size_t len, const char *field);
 

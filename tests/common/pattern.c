@@ -140,12 +140,21 @@ int zero_check(const char *what, const void *p, size_t len)
 	return PASSED;
 }
 
+static uint64_t random_state = 0x2545f4914f6cdd1dULL;
+
+void random_seed(uint64_t seed)
+{
+	/* Anything but zero; and seeds that are alike shall not make sequences that are. */
+	random_state = (seed ^ 0x2545f4914f6cdd1dULL) * MIX_MUL | 1;
+}
+
 uint64_t random_u64(void)
 {
-	static uint64_t x = 0x2545f4914f6cdd1dULL;
+	uint64_t x = random_state;
 
 	x ^= x << 13;
 	x ^= x >> 7;
 	x ^= x << 17;
+	random_state = x;
 	return x;
 }

@@ -15,5 +15,6 @@ void pattern_fill(void *dst, uint16_t seed, uint64_t off, size_t len);
 int pattern_check(const char *what, const void *p, uint16_t seed, uint64_t off, size_t len);
 int zero_check(const char *what, const void *p, size_t len);
 uint64_t random_u64(void);	/* the same sequence in every run */
+void random_seed(uint64_t seed);	/* choose another sequence */
 
 #endif

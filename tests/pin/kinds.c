@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The kinds of memory, and the states; see kinds.h.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "kinds.h"
+#include "knobs.h"
+#include "memory.h"
+#include "test.h"
+
+#define RW (PROT_READ | PROT_WRITE)
+
+const char *const state_name[STATES] = {
+	[UNTOUCHED] = "untouched",
+	[TOUCHED] = "touched",
+	[READ] = "read",
+	[SWAPPED] = "swapped",
+	[FORKED] = "forked",
+	[GONE] = "child-gone",
+	[PARTLY] = "child-gone-partly-written",
+};
+
+/* --- what maps them --- */
+
+static int map_anon(struct layout *l, const struct kind *kind)
+{
+	knobs_set(1UL << kind->order, 0);
+	return layout_map_anon(l, 0, kind->len);
+}
+
+static int split_pmds(struct layout *l)
+{
+	return layout_split_pmds(l, l->begin, l->size);
+}
+
+static int map_shmem(struct layout *l, const struct kind *kind)
+{
+	knobs_set(0, 1UL << kind->order);
+	return layout_map(l, 0, kind->len, layout_anon_object(l, kind->len), 0, true, RW);
+}
+
+static int map_memfd(struct layout *l, const struct kind *kind)
+{
+	return layout_map(l, 0, kind->len, layout_memfd(l, kind->len, false), 0, true, RW);
+}
+
+static int map_memfd_private(struct layout *l, const struct kind *kind)
+{
+	return layout_map(l, 0, kind->len, layout_memfd(l, kind->len, true), 0, false, RW);
+}
+
+/*
+ * Shared, and behind it private the pages that follow in the same memfd: to a
+ * look at the page table, they are alike.
+ */
+static int map_memfd_neighbours(struct layout *l, const struct kind *kind)
+{
+	struct object *o = layout_memfd(l, kind->len, true);
+	size_t shared = kind->len / 2 + 5 * SZ_4K;
+
+	return layout_map(l, 0, shared, o, 0, true, RW) ?:
+	       layout_map(l, shared, kind->len - shared, o, shared / SZ_4K, false, RW);
+}
+
+static int map_file(struct layout *l, const struct kind *kind)
+{
+	return layout_map(l, 0, kind->len, layout_file(l, kind->len), 0, true, PROT_READ);
+}
+
+static int map_file_rw(struct layout *l, const struct kind *kind)
+{
+	return layout_map(l, 0, kind->len, layout_file(l, kind->len), 0, true, RW);
+}
+
+static int map_file_private(struct layout *l, const struct kind *kind)
+{
+	return layout_map(l, 0, kind->len, layout_file(l, kind->len), 0, false, RW);
+}
+
+static int map_huge2m(struct layout *l, const struct kind *kind)
+{
+	return layout_map(l, 0, kind->len, layout_hugetlb(l, SZ_2M, kind->len), 0, true, RW);
+}
+
+static int map_huge2m_private(struct layout *l, const struct kind *kind)
+{
+	return layout_map(l, 0, kind->len, layout_hugetlb(l, SZ_2M, kind->len), 0, false, RW);
+}
+
+/* Pages of a memfd in random order. */
+static int map_frag(struct layout *l, const struct kind *kind)
+{
+	return memory_map(BACKING_FRAG, l->addr, kind->len) ?:
+	       layout_adopt(l, 0, kind->len, layout_anon_object(l, kind->len), 0) ?:
+	       layout_write(l, 0, kind->len);
+}
+
+/*
+ * Across the end of a page of 1 GiB that is mapped twice, side by side. The page
+ * is kept for all tests, since it takes long to clear; so is what is in it.
+ */
+static int map_huge1g(struct layout *l, const struct kind *kind)
+{
+	static struct object *object;
+	size_t half = kind->len / 2;
+	char *seam;
+
+	munmap(l->map, l->map_len);
+	seam = (char *)map_reserve(2 * GIB, GIB, &l->map, &l->map_len) + GIB;
+	l->addr = seam - half;
+	if (!object)
+		object = object_new(hugetlb_memfd(GIB, GIB), GIB);
+	return map_fixed(seam - GIB, GIB, RW, MAP_SHARED, object->fd, 0) ?:
+	       map_fixed(seam, GIB, RW, MAP_SHARED, object->fd, 0) ?:
+	       layout_adopt(l, 0, half, object, (GIB - half) / SZ_4K) ?:
+	       layout_adopt(l, half, half, object, 0);
+}
+
+/* A folio of 2 MiB once more behind itself. */
+static int map_twice_2m(struct layout *l, const struct kind *kind)
+{
+	struct object *o = layout_memfd(l, SZ_2M, false);
+
+	(void)kind;
+	return layout_map(l, 0, SZ_2M, o, 0, true, RW) ?:
+	       layout_map(l, SZ_2M, SZ_2M, o, 0, true, RW);
+}
+
+/* Folios of 64 KiB, each once more behind itself. */
+static int map_twice_64k(struct layout *l, const struct kind *kind)
+{
+	size_t first = l->len / 2, off, at = 0;
+	int err;
+
+	knobs_set(0, 1UL << kind->order);
+	err = layout_map(l, first, 512 * KIB, layout_anon_object(l, 512 * KIB), 0, true, RW) ?:
+	      layout_write(l, first, 512 * KIB) ?:
+	      layout_prove_order(l, first, 512 * KIB, kind->order);
+	for (off = 0; off < 512 * KIB && !err; off += 64 * KIB, at += 124 * KIB)
+		err = layout_alias(l, first + off, at, 64 * KIB) ?:
+		      layout_alias(l, first + off, at + 64 * KIB, 60 * KIB);
+	l->size = at;
+	return err;
+}
+
+/* Parts of folios, moved to where they are aligned otherwise than in memory. */
+static int map_odd(struct layout *l, unsigned int order, size_t part, size_t step)
+{
+	size_t first = l->len / 2, off, at = 0;
+	int err;
+
+	knobs_set(1UL << order, 0);
+	err = layout_map_anon(l, first, l->len / 2) ?:
+	      layout_write(l, first, l->len / 2) ?:
+	      layout_prove_order(l, first, l->len / 2, order);
+	for (off = 3 * SZ_4K; off + part <= l->len / 2 && !err; off += step, at += part)
+		err = layout_move(l, first + off, at, part);
+	l->size = at;
+	return err;
+}
+
+static int map_odd_2m(struct layout *l, const struct kind *kind)
+{
+	return map_odd(l, kind->order, 333 * SZ_4K, 400 * SZ_4K);
+}
+
+static int map_odd_64k(struct layout *l, const struct kind *kind)
+{
+	return map_odd(l, kind->order, 13 * SZ_4K, 16 * SZ_4K);
+}
+
+static int map_piece_anon(struct layout *l, size_t off, size_t len, unsigned int order)
+{
+	knobs_set(1UL << order, 0);
+	return layout_map_anon(l, off, len) ?:
+	       layout_write(l, off, len) ?:
+	       layout_prove_order(l, off, len, order);
+}
+
+/* Of everything something, next to each other. */
+static int map_mixed(struct layout *l, const struct kind *kind)
+{
+	size_t k = KIB;
+
+	(void)kind;
+	l->unit = 64 * k;
+	return map_piece_anon(l, 0, 20 * k, 0) ?:
+	       layout_map(l, 20 * k, 44 * k, layout_file(l, 44 * k), 0, false, RW) ?:
+	       map_piece_anon(l, 64 * k, 128 * k, 4) ?:
+	       map_piece_anon(l, 192 * k, 12 * k, 0) ?:
+	       layout_map(l, 204 * k, 308 * k, layout_memfd(l, 308 * k, false), 0, true, RW) ?:
+	       map_piece_anon(l, 512 * k, 512 * k, 7) ?:
+	       layout_map(l, 1024 * k, 1020 * k, layout_memfd(l, 1020 * k, true), 0, false, RW) ?:
+	       map_piece_anon(l, 2044 * k, 4 * k, 0) ?:
+	       map_piece_anon(l, 2048 * k, 4096 * k, ORDER_2M) ?:
+	       layout_split_pmds(l, 4096 * k, 2048 * k) ?:
+	       layout_map(l, 6144 * k, 2048 * k, layout_hugetlb(l, SZ_2M, SZ_2M), 0, true, RW) ?:
+	       map_piece_anon(l, 8192 * k, 48 * k, 2) ?:
+	       map_piece_anon(l, 8240 * k, 16 * k, 0);
+}
+
+/* --- the table of them --- */
+
+#define NOT_SWAPPED	(ONLY(UNTOUCHED) | ONLY(TOUCHED) | ONLY(READ) | ONLY(FORKED))
+#define SHMEM_STATES	(NOT_SWAPPED | ONLY(SWAPPED))
+#define ANON_TOUCHED	(ALL_STATES & ~(ONLY(UNTOUCHED) | ONLY(READ)))
+
+static const struct kind always[] = {
+	{
+		.name = "anon-4k", .all_parts = true, .map = map_anon, .len = 256 * KIB, .states = ALL_STATES,
+	}, {
+		.name = "thp-pte", .all_parts = true, .map = map_anon, .after_touch = split_pmds, .len = 2 * SZ_2M,
+		.order = ORDER_2M, .states = ANON_TOUCHED,
+	}, {
+		.name = "frag", .map = map_frag, .len = SZ_2M,
+		.states = ONLY(TOUCHED) | ONLY(SWAPPED) | ONLY(FORKED),
+	}, {
+		.name = "memfd-4k", .all_parts = true, .map = map_memfd, .len = 256 * KIB, .states = SHMEM_STATES,
+	}, {
+		.name = "memfd-always", .map = map_memfd, .len = 2 * SZ_2M, .order = ORDER_2M,
+		.inherit = "always", .states = SHMEM_STATES,
+	}, {
+		.name = "memfd-within-size", .map = map_memfd, .len = 2 * SZ_2M,
+		.order = ORDER_2M, .inherit = "within_size", .states = SHMEM_STATES,
+	}, {
+		.name = "memfd-private", .map = map_memfd_private, .len = 256 * KIB,
+		.states = ALL_STATES,
+	}, {
+		.name = "memfd-2m-private", .all_parts = true, .map = map_memfd_private, .len = 2 * SZ_2M,
+		.order = UNKNOWN, .object_order = ORDER_2M, .states = ALL_STATES,
+	}, {
+		.name = "memfd-neighbours", .map = map_memfd_neighbours, .len = 256 * KIB,
+		.order = UNKNOWN, .states = ALL_STATES & ~ONLY(SWAPPED),
+	}, {
+		.name = "memfd-2m-neighbours", .all_parts = true, .map = map_memfd_neighbours, .len = 2 * SZ_2M,
+		.order = UNKNOWN, .object_order = ORDER_2M, .states = ALL_STATES & ~ONLY(SWAPPED),
+	}, {
+		.name = "memfd-64k-neighbours", .map = map_memfd_neighbours, .len = 256 * KIB,
+		.order = UNKNOWN, .object_order = 4, .states = ALL_STATES & ~ONLY(SWAPPED),
+	}, {
+		.name = "file", .map = map_file, .len = 2 * SZ_2M, .order = UNKNOWN,
+		.states = ONLY(UNTOUCHED) | ONLY(READ) | ONLY(FORKED), .writable_errno = EFAULT,
+	}, {
+		.name = "file-rw", .map = map_file_rw, .len = 2 * SZ_2M, .order = UNKNOWN,
+		.states = ONLY(UNTOUCHED) | ONLY(TOUCHED) | ONLY(FORKED), .writable_errno = EFAULT,
+	}, {
+		.name = "file-private", .all_parts = true, .map = map_file_private, .len = 256 * KIB,
+		.order = UNKNOWN, .states = ALL_STATES,
+	}, {
+		.name = "huge2m", .all_parts = true, .map = map_huge2m, .len = 2 * SZ_2M, .order = ORDER_2M,
+		.states = NOT_SWAPPED,
+	}, {
+		.name = "huge2m-private", .map = map_huge2m_private, .len = 2 * SZ_2M,
+		.order = ORDER_2M, .states = ALL_STATES & ~ONLY(SWAPPED),
+	}, {
+		.name = "huge1g", .all_parts = true, .map = map_huge1g, .len = SZ_2M, .order = UNKNOWN,
+		.states = NOT_SWAPPED,
+	}, {
+		.name = "twice-2m", .map = map_twice_2m, .len = 2 * SZ_2M, .order = ORDER_2M,
+		.object_order = ORDER_2M, .states = SHMEM_STATES,
+	}, {
+		.name = "twice-64k", .all_parts = true, .map = map_twice_64k, .len = SZ_2M, .order = 4,
+		.states = ONLY(TOUCHED) | ONLY(FORKED),
+	}, {
+		.name = "odd-2m", .map = map_odd_2m, .len = 4 * SZ_2M, .order = ORDER_2M,
+		.states = ANON_TOUCHED,
+	}, {
+		.name = "odd-64k", .map = map_odd_64k, .len = SZ_2M, .order = 4,
+		.states = ANON_TOUCHED,
+	}, {
+		.name = "mixed", .all_parts = true, .map = map_mixed, .len = 8256 * KIB, .order = UNKNOWN,
+		.states = ANON_TOUCHED & ~ONLY(SWAPPED),
+	},
+};
+
+static void add(struct kind **all, size_t *nr, struct kind kind)
+{
+	*all = reallocarray(*all, *nr + 1, sizeof(**all));
+	if (!*all)
+		die("out of memory");
+	(*all)[(*nr)++] = kind;
+}
+
+/* Anonymous memory, private and shared, in each size of folio that the kernel has. */
+static void add_order(struct kind **all, size_t *nr, unsigned int order)
+{
+	size_t len = order < 6 ? 256 * KIB : 2 * SZ_4K << order;
+	struct kind anon = {
+		.map = map_anon, .len = len, .order = order, .states = ALL_STATES,
+		.all_parts = order == 4 || order == ORDER_2M,
+	};
+	struct kind shmem = {
+		.map = map_shmem, .len = len, .order = order, .states = SHMEM_STATES,
+		.all_parts = order == 4,
+	};
+	static char names[2 * (ORDER_2M + 1)][24];
+
+	snprintf(names[2 * order], sizeof(names[0]), "anon-%luk", 4UL << order);
+	snprintf(names[2 * order + 1], sizeof(names[0]), "shmem-%luk", 4UL << order);
+	anon.name = names[2 * order];
+	shmem.name = names[2 * order + 1];
+	add(all, nr, anon);
+	add(all, nr, shmem);
+}
+
+const struct kind *kinds(size_t *nr)
+{
+	static struct kind *all;
+	static size_t count;
+	unsigned int order;
+	size_t i;
+
+	if (!all) {
+		for (i = 0; i < ARRAY_SIZE(always); i++)
+			add(&all, &count, always[i]);
+		for (order = 1; order <= ORDER_2M; order++)
+			if (knobs_orders() >> order & 1)
+				add_order(&all, &count, order);
+	}
+	*nr = count;
+	return all;
+}
+
+/* --- the states --- */
+
+int kind_open(const struct kind *kind, struct layout *l)
+{
+	knobs_set(0, 1UL << kind->object_order);
+	if (kind->inherit)
+		knobs_inherit(kind->inherit);
+	layout_open(l, kind->len);
+	if (kind->order != UNKNOWN)
+		l->unit = SZ_4K << kind->order;
+	return kind->map(l, kind);
+}
+
+static int prove_swapped(const struct layout *l)
+{
+	uint64_t *pfn = calloc(l->size / SZ_4K, sizeof(*pfn));
+	size_t left = 0, i;
+
+	if (!pfn)
+		die("out of memory");
+	phys_pfns(l->addr + l->begin, l->size / SZ_4K, pfn);
+	for (i = 0; i < l->size / SZ_4K; i++)
+		left += pfn[i] != 0;
+	free(pfn);
+	return left ? fail("%zu of %zu pages were not swapped out", left, l->size / SZ_4K) : PASSED;
+}
+
+static int touch(const struct kind *kind, struct layout *l)
+{
+	return layout_write(l, l->begin, l->size) ?:
+	       (kind->order == UNKNOWN ? PASSED :
+					 layout_prove_order(l, l->begin, l->size, kind->order)) ?:
+	       (kind->after_touch ? kind->after_touch(l) : PASSED);
+}
+
+static int write_partly(struct layout *l)
+{
+	size_t at;
+	int err = PASSED;
+
+	for (at = l->begin; at < l->begin + l->size && !err; at += 3 * SZ_4K)
+		err = layout_write(l, at, SZ_4K);
+	return err;
+}
+
+int kind_enter(const struct kind *kind, struct layout *l, enum state state, struct child *child)
+{
+	int err;
+
+	if (state == UNTOUCHED)
+		return PASSED;
+	if (state == READ) {
+		layout_read(l, l->begin, l->size);
+		return PASSED;
+	}
+	err = touch(kind, l);
+	if (err || state == TOUCHED)
+		return err;
+	if (state == SWAPPED)
+		return layout_pageout(l, l->begin, l->size) ?: prove_swapped(l);
+	err = child_start(child, l);
+	if (err || state == FORKED)
+		return err;
+	return child_join(child) ?: (state == PARTLY ? write_partly(l) : PASSED);
+}
