@@ -26,7 +26,8 @@ TOP = os.path.dirname(TESTS)
 LOGS = os.path.join(TOP, "build", "test-logs")
 KERNELS = ["stable", "backports"]
 # In the order in which they run: what is quick and tells most comes first.
-DEFAULT = ["unit", "lab", "build", "verbs", "mr-size", "pin", "bad-input", "limits", "nvme", "perftest"]
+DEFAULT = ["unit", "lab", "build", "verbs", "mr-size", "pin", "limits", "bad-input", "nvme",
+           "perftest", "races"]
 
 RESULT = re.compile(r"^(ok|not ok)\b[ \t]*\d*[ \t]*(?:-[ \t]+)?(.*)$")
 BAIL = re.compile(r"^Bail out!\s*(.*)$")

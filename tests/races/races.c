@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * races: does registration get the right pages, whatever happens to the mapping meanwhile?
+ *
+ * Kinds of memory against changes of it, each pair for its share of the time; see race.h.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "race.h"
+#include "rdma.h"
+
+/* What may be missing at the end: caches of slabs and per-CPU lists have grown. */
+#define MEMORY_SLACK_KB (48 * 1024)
+
+#define THP "/sys/kernel/mm/transparent_hugepage/"
+
+static double seconds = 60;
+
+static const struct {
+	const struct change *change;
+	enum kind kinds[KIND_COUNT + 1];	/* up to KIND_COUNT */
+} races[] = {
+	{ &change_unmap, { KIND_4K, KIND_64K, KIND_THP, KIND_SHMEM_64K, KIND_HUGETLB,
+			   KIND_COUNT } },
+	{ &change_mremap, { KIND_4K, KIND_64K, KIND_THP, KIND_COUNT } },
+	{ &change_replace, { KIND_4K, KIND_64K, KIND_THP, KIND_COUNT } },
+	{ &change_mprotect, { KIND_4K, KIND_64K, KIND_THP, KIND_SHMEM_2M, KIND_COUNT } },
+	{ &change_neighbours, { KIND_SHMEM, KIND_SHMEM_64K, KIND_SHMEM_2M, KIND_COUNT } },
+	{ &change_dontneed, { KIND_64K, KIND_THP, KIND_COUNT } },
+	{ &change_free, { KIND_64K, KIND_THP, KIND_COUNT } },
+	{ &change_remove, { KIND_SHMEM_64K, KIND_SHMEM_2M, KIND_HUGETLB, KIND_COUNT } },
+	{ &change_cold, { KIND_THP, KIND_COUNT } },
+	{ &change_pageout, { KIND_64K, KIND_THP, KIND_COUNT } },
+	{ &change_reclaim, { KIND_64K, KIND_COUNT } },
+	{ &change_fork, { KIND_4K, KIND_64K, KIND_THP, KIND_HUGETLB_PRIVATE, KIND_COUNT } },
+	{ &change_collapse, { KIND_THP, KIND_COUNT } },
+	{ &change_khugepaged, { KIND_THP, KIND_COUNT } },
+	{ &change_move_pages, { KIND_64K, KIND_THP, KIND_COUNT } },
+	{ &change_compact, { KIND_64K, KIND_COUNT } },
+	{ &change_ksm, { KIND_4K, KIND_COUNT } },
+	{ &change_missing, { KIND_4K, KIND_COUNT } },
+	{ &change_wp, { KIND_64K, KIND_THP, KIND_COUNT } },
+	{ &change_minor, { KIND_SHMEM_64K, KIND_COUNT } },
+};
+
+static struct pairing {
+	const struct change *change;
+	enum kind kind;
+} pairings[64];
+static unsigned int pairing_count;
+
+static int test_race(const void *arg)
+{
+	const struct pairing *p = arg;
+
+	return race_run(p->kind, p->change, seconds / pairing_count);
+}
+
+static long free_kb(void)
+{
+	char line[128];
+	long kb, sum = 0;
+	FILE *f;
+
+	if (write_file("/proc/sys/vm/drop_caches", "3"))
+		die("cannot write /proc/sys/vm/drop_caches: %m; run as root");
+	f = fopen("/proc/meminfo", "r");
+	if (!f)
+		die("cannot read /proc/meminfo: %m");
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemFree: %ld", &kb) == 1 || sscanf(line, "Cached: %ld", &kb) == 1)
+			sum += kb;
+	fclose(f);
+	return sum;
+}
+
+static long free_before_kb;
+
+static int test_memory_back(const void *arg)
+{
+	long now = free_kb();
+
+	(void)arg;
+	if (now + MEMORY_SLACK_KB < free_before_kb)
+		return fail("%ld kB were free at the beginning, now it is %ld kB", free_before_kb,
+			    now);
+	remark("%+ld kB", now - free_before_kb);
+	return PASSED;
+}
+
+static void option(int c, const char *arg)
+{
+	char *end;
+
+	if (c != 's')
+		return;
+	seconds = strtod(arg, &end);
+	if (*end || end == arg || !(seconds > 0))
+		die("--seconds wants a positive number, not \"%s\"", arg);
+}
+
+static const struct option options[] = {
+	{ "seconds", required_argument, NULL, 's' },
+	{}
+};
+
+static const struct program program = {
+	.about = "Registration of memory whose mapping changes at the same time.",
+	.subject = &rdma_device,
+	.options_help = "      --seconds S    how long, all races together (default 60)\n",
+	.options = options,
+	.option = option,
+	.watchdog_s = 3600,
+};
+
+int main(int argc, char **argv)
+{
+	unsigned int i, j;
+
+	neighbour_start();
+	program_start(&program, argc, argv);
+	for (i = 0; i < ARRAY_SIZE(races); i++) {
+		for (j = 0; races[i].kinds[j] != KIND_COUNT; j++) {
+			struct pairing *p = &pairings[pairing_count++];
+
+			*p = (struct pairing){ races[i].change, races[i].kinds[j] };
+			test_add(test_race, p, "%s, %s", p->change->name, kind_name[p->kind]);
+		}
+	}
+	test_add(test_memory_back, NULL, "memory is given back");
+
+	/* Folios of 64 KiB and huge ones where they are asked for. */
+	if (write_file(THP "hugepages-64kB/enabled", "madvise") ||
+	    write_file(THP "hugepages-64kB/shmem_enabled", "advise") ||
+	    write_file(THP "shmem_enabled", "advise"))
+		die(THP ": %m");
+	free_before_kb = free_kb();
+	return test_run();
+}
