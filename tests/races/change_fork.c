@@ -65,7 +65,7 @@ static int reap(pid_t child)
 }
 
 /*
- * Half of the time, a part is not given to the child. Its pages stay the parent's alone while their
+ * Mostly, a part is not given to the child. Its pages stay the parent's alone while their
  * neighbours, in the same folio maybe, are shared.
  */
 static int fork_step(struct arena *a, unsigned int round)
@@ -77,7 +77,7 @@ static int fork_step(struct arena *a, unsigned int round)
 	if (round % 3 == 0 && arena_renew(a))
 		return FAILED;
 	/* (hugetlb does not take MADV_DOFORK on all kernels.) */
-	if (arena_unit(a) == 1 && rng_below(2))
+	if (arena_unit(a) == 1 && rng_below(4))
 		hole = rng_range(a, 64);
 	if (hole.n && madvise(a->addr + hole.first * SZ_4K, hole.n * SZ_4K, MADV_DONTFORK))
 		return fault("MADV_DONTFORK: %m");

@@ -174,13 +174,15 @@ static int test_kill_registering(const void *arg)
 {
 	const struct large *l = arg;
 	/* The quick one is hit by chance. */
-	int tries = l->slow ? 3 : 8, i, unfinished = 0;
+	int tries = l->slow ? 3 : 8, i, again, unfinished = 0;
 	double gone, worst = 0;
 	bool done;
 
 	for (i = 0; i < tries; i++) {
-		if (kill_registering(l, l->slow ? 200 + 500 * i : i % 6, &done, &gone))
-			return FAILED;
+		/* A busy host can stall an emulated machine, but not three times. */
+		for (again = 0, gone = GONE_MS + 1; again < 3 && gone > GONE_MS; again++)
+			if (kill_registering(l, l->slow ? 200 + 500 * i : i % 6, &done, &gone))
+				return FAILED;
 		unfinished += !done;
 		worst = gone > worst ? gone : worst;
 	}

@@ -21,6 +21,7 @@ static double seconds = 60;
 static const struct {
 	const struct change *change;
 	enum kind kinds[KIND_COUNT + 1];	/* up to KIND_COUNT */
+	unsigned int more;			/* shares of the time more than one */
 } races[] = {
 	{ &change_unmap, { KIND_4K, KIND_64K, KIND_THP, KIND_SHMEM_64K, KIND_HUGETLB,
 			   KIND_COUNT } },
@@ -34,7 +35,8 @@ static const struct {
 	{ &change_cold, { KIND_THP, KIND_COUNT } },
 	{ &change_pageout, { KIND_64K, KIND_THP, KIND_COUNT } },
 	{ &change_reclaim, { KIND_64K, KIND_COUNT } },
-	{ &change_fork, { KIND_4K, KIND_64K, KIND_THP, KIND_HUGETLB_PRIVATE, KIND_COUNT } },
+	{ &change_fork, { KIND_4K, KIND_64K, KIND_THP, KIND_HUGETLB_PRIVATE, KIND_COUNT },
+	  .more = 2 },
 	{ &change_collapse, { KIND_THP, KIND_COUNT } },
 	{ &change_khugepaged, { KIND_THP, KIND_COUNT } },
 	{ &change_move_pages, { KIND_64K, KIND_THP, KIND_COUNT } },
@@ -48,14 +50,15 @@ static const struct {
 static struct pairing {
 	const struct change *change;
 	enum kind kind;
+	unsigned int shares;
 } pairings[64];
-static unsigned int pairing_count;
+static unsigned int pairing_count, share_count;
 
 static int test_race(const void *arg)
 {
 	const struct pairing *p = arg;
 
-	return race_run(p->kind, p->change, seconds / pairing_count);
+	return race_run(p->kind, p->change, seconds * p->shares / share_count);
 }
 
 static long free_kb(void)
@@ -125,7 +128,9 @@ int main(int argc, char **argv)
 		for (j = 0; races[i].kinds[j] != KIND_COUNT; j++) {
 			struct pairing *p = &pairings[pairing_count++];
 
-			*p = (struct pairing){ races[i].change, races[i].kinds[j] };
+			*p = (struct pairing){ races[i].change, races[i].kinds[j],
+					       1 + races[i].more };
+			share_count += p->shares;
 			test_add(test_race, p, "%s, %s", p->change->name, kind_name[p->kind]);
 		}
 	}
