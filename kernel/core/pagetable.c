@@ -123,7 +123,7 @@ static bool permitted(pte_t pte, bool write)
 	return !pte_protnone(pte) && pte_access_permitted(pte, write);
 }
 
-/* The entries from addr on that map the pages sought one after the other; addr is in pmd's table. */
+/* The entries from addr on, in pmd's table, that map the pages sought one after the other. */
 static unsigned long count_ptes(pmd_t pmd, unsigned long addr, const struct sought *sought)
 {
 	unsigned long i = 0, nr = sought->nr, pfn = page_to_pfn(sought->page);

@@ -175,8 +175,8 @@ static int test_kill_registering(const void *arg)
 	const struct large *l = arg;
 	/* The quick one is hit by chance. */
 	int tries = l->slow ? 3 : 8, i, again, unfinished = 0;
-	double gone, worst = 0;
-	bool done;
+	double gone = 0, worst = 0;
+	bool done = false;
 
 	for (i = 0; i < tries; i++) {
 		/* A busy host can stall an emulated machine, but not three times. */

@@ -49,7 +49,7 @@ ACCEL = {"kvm": ["-accel", "kvm"], "tcg": ["-accel", "tcg,thread=multi"],
          "steady": ["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=off"]}
 # All features that can be had, 1 GiB pages among them. Of an emulated CPU, kernels are better not
 # told that it is good at "rep stosb", which QEMU does byte by byte, nor of a fifth level of page tables.
-CPU = {"kvm": "max", "tcg": "max,erms=off,fsrm=off,la57=off"}
+CPU = {"kvm": "max", "tcg": "max,erms=off,fsrm=off,fsrs=off,la57=off"}
 
 
 def say(text):
