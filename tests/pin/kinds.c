@@ -23,6 +23,7 @@ const char *const state_name[STATES] = {
 	[FORKED] = "forked",
 	[GONE] = "child-gone",
 	[PARTLY] = "child-gone-partly-written",
+	[HALF_FORKED] = "half-forked",
 };
 
 /* --- what maps them --- */
@@ -55,16 +56,26 @@ static int map_memfd_private(struct layout *l, const struct kind *kind)
 }
 
 /*
- * Shared, and behind it private the pages that follow in the same memfd: to a
- * look at the page table, they are alike.
+ * Shared, and behind it private the pages that follow in the same memfd, even in
+ * the same folio: to a look at the page table, they are alike.
  */
-static int map_memfd_neighbours(struct layout *l, const struct kind *kind)
+static int map_neighbours(struct layout *l, const struct kind *kind, int prot)
 {
 	struct object *o = layout_memfd(l, kind->len, true);
 	size_t shared = kind->len / 2 + 5 * SZ_4K;
 
-	return layout_map(l, 0, shared, o, 0, true, RW) ?:
+	return layout_map(l, 0, shared, o, 0, true, prot) ?:
 	       layout_map(l, shared, kind->len - shared, o, shared / SZ_4K, false, RW);
+}
+
+static int map_memfd_neighbours(struct layout *l, const struct kind *kind)
+{
+	return map_neighbours(l, kind, RW);
+}
+
+static int map_memfd_neighbours_ro(struct layout *l, const struct kind *kind)
+{
+	return map_neighbours(l, kind, PROT_READ);
 }
 
 static int map_file(struct layout *l, const struct kind *kind)
@@ -174,6 +185,38 @@ static int map_odd_64k(struct layout *l, const struct kind *kind)
 	return map_odd(l, kind->order, 13 * SZ_4K, 16 * SZ_4K);
 }
 
+static int compare_pfns(const void *a, const void *b)
+{
+	uint64_t x = phys_pfn(*(char *const *)a), y = phys_pfn(*(char *const *)b);
+
+	return x < y ? -1 : x > y;
+}
+
+/* Folios moved to lie in the address space as they do in memory: neighbours, but two folios. */
+static int map_adjacent_64k(struct layout *l, const struct kind *kind)
+{
+	size_t half = l->len / 2, folio = SZ_4K << kind->order, adjacent = 0, i;
+	char *sorted[half / folio];
+	int err;
+
+	knobs_set(1UL << kind->order, 0);
+	err = layout_map_anon(l, half, half) ?:
+	      layout_write(l, half, half) ?:
+	      layout_prove_order(l, half, half, kind->order);
+	for (i = 0; i < half / folio; i++)
+		sorted[i] = l->addr + half + i * folio;
+	qsort(sorted, half / folio, sizeof(*sorted), compare_pfns);
+	for (i = 0; i < half / folio && !err; i++) {
+		err = layout_move(l, sorted[i] - l->addr, i * folio, folio);
+		adjacent += i && phys_pfn(l->addr + i * folio - 1) + 1 ==
+			    phys_pfn(l->addr + i * folio);
+	}
+	l->size = half;
+	/* Of a machine that has any memory left in large pieces, most are. */
+	return err ?: adjacent < half / folio / 4 ?
+	       fail("only %zu folios are physically adjacent to another", adjacent) : PASSED;
+}
+
 static int map_piece_anon(struct layout *l, size_t off, size_t len, unsigned int order)
 {
 	knobs_set(1UL << order, 0);
@@ -214,6 +257,9 @@ static const struct kind always[] = {
 	{
 		.name = "anon-4k", .all_parts = true, .map = map_anon, .len = 256 * KIB, .states = ALL_STATES,
 	}, {
+		.name = "anon-many-thp", .map = map_anon, .len = 6 * SZ_2M, .order = ORDER_2M,
+		.states = ONLY(UNTOUCHED) | ONLY(TOUCHED) | ONLY(PARTLY),
+	}, {
 		.name = "thp-pte", .all_parts = true, .map = map_anon, .after_touch = split_pmds, .len = 2 * SZ_2M,
 		.order = ORDER_2M, .states = ANON_TOUCHED,
 	}, {
@@ -243,6 +289,14 @@ static const struct kind always[] = {
 		.name = "memfd-64k-neighbours", .map = map_memfd_neighbours, .len = 256 * KIB,
 		.order = UNKNOWN, .object_order = 4, .states = ALL_STATES & ~ONLY(SWAPPED),
 	}, {
+		.name = "memfd-64k-neighbours-ro", .map = map_memfd_neighbours_ro,
+		.len = 256 * KIB, .order = UNKNOWN, .object_order = 4,
+		.states = NOT_SWAPPED, .writable_errno = EFAULT,
+	}, {
+		.name = "memfd-2m-neighbours-ro", .map = map_memfd_neighbours_ro,
+		.len = 2 * SZ_2M, .order = UNKNOWN, .object_order = ORDER_2M,
+		.states = NOT_SWAPPED, .writable_errno = EFAULT,
+	}, {
 		.name = "file", .map = map_file, .len = 2 * SZ_2M, .order = UNKNOWN,
 		.states = ONLY(UNTOUCHED) | ONLY(READ) | ONLY(FORKED), .writable_errno = EFAULT,
 	}, {
@@ -255,8 +309,11 @@ static const struct kind always[] = {
 		.name = "huge2m", .all_parts = true, .map = map_huge2m, .len = 2 * SZ_2M, .order = ORDER_2M,
 		.states = NOT_SWAPPED,
 	}, {
+		.name = "many-huge2m", .map = map_huge2m, .len = 6 * SZ_2M, .order = ORDER_2M,
+		.states = ONLY(TOUCHED),
+	}, {
 		.name = "huge2m-private", .map = map_huge2m_private, .len = 2 * SZ_2M,
-		.order = ORDER_2M, .states = ALL_STATES & ~ONLY(SWAPPED),
+		.order = ORDER_2M, .states = ALL_STATES & ~(ONLY(SWAPPED) | ONLY(HALF_FORKED)),
 	}, {
 		.name = "huge1g", .all_parts = true, .map = map_huge1g, .len = SZ_2M, .order = UNKNOWN,
 		.states = NOT_SWAPPED,
@@ -272,6 +329,9 @@ static const struct kind always[] = {
 	}, {
 		.name = "odd-64k", .map = map_odd_64k, .len = SZ_2M, .order = 4,
 		.states = ANON_TOUCHED,
+	}, {
+		.name = "adjacent-64k", .all_parts = true, .map = map_adjacent_64k,
+		.len = 2 * SZ_2M, .order = 4, .states = ANON_TOUCHED,
 	}, {
 		.name = "mixed", .all_parts = true, .map = map_mixed, .len = 8256 * KIB, .order = UNKNOWN,
 		.states = ANON_TOUCHED & ~ONLY(SWAPPED),
@@ -289,7 +349,8 @@ static void add(struct kind **all, size_t *nr, struct kind kind)
 /* Anonymous memory, private and shared, in each size of folio that the kernel has. */
 static void add_order(struct kind **all, size_t *nr, unsigned int order)
 {
-	size_t len = order < 6 ? 256 * KIB : 2 * SZ_4K << order;
+	/* Of small folios many, since alike ones may be pinned together; of large ones few. */
+	size_t len = order < 6 ? 512 * KIB : (order < ORDER_2M ? 4 : 2) * SZ_4K << order;
 	struct kind anon = {
 		.map = map_anon, .len = len, .order = order, .states = ALL_STATES,
 		.all_parts = order == 4 || order == ORDER_2M,
@@ -300,6 +361,11 @@ static void add_order(struct kind **all, size_t *nr, unsigned int order)
 	};
 	static char names[2 * (ORDER_2M + 1)][24];
 
+	/* All states for the smallest, the one in most use, and the largest. */
+	if (order != 2 && order != 4 && order != ORDER_2M) {
+		anon.states = ONLY(UNTOUCHED) | ONLY(TOUCHED) | ONLY(SWAPPED) | ONLY(HALF_FORKED);
+		shmem.states = ONLY(UNTOUCHED) | ONLY(TOUCHED) | ONLY(SWAPPED);
+	}
 	snprintf(names[2 * order], sizeof(names[0]), "anon-%luk", 4UL << order);
 	snprintf(names[2 * order + 1], sizeof(names[0]), "shmem-%luk", 4UL << order);
 	anon.name = names[2 * order];
@@ -371,6 +437,25 @@ static int write_partly(struct layout *l)
 	return err;
 }
 
+/* Threes of pages are left out and taken in by turns. */
+static int advise_threes(struct layout *l, int advice)
+{
+	size_t at;
+
+	for (at = 0; at + 3 * SZ_4K <= l->size; at += 6 * SZ_4K)
+		if (madvise(l->addr + l->begin + at, 3 * SZ_4K, advice))
+			return fail("MADV_%sFORK: %m", advice == MADV_DOFORK ? "DO" : "DONT");
+	return PASSED;
+}
+
+static int half_fork(struct layout *l, struct child *child)
+{
+	/* The child must not look: there are holes in its memory. */
+	return advise_threes(l, MADV_DONTFORK) ?:
+	       child_start(child, NULL) ?:
+	       advise_threes(l, MADV_DOFORK);
+}
+
 int kind_enter(const struct kind *kind, struct layout *l, enum state state, struct child *child)
 {
 	int err;
@@ -386,8 +471,12 @@ int kind_enter(const struct kind *kind, struct layout *l, enum state state, stru
 		return err;
 	if (state == SWAPPED)
 		return layout_pageout(l, l->begin, l->size) ?: prove_swapped(l);
+	if (state == HALF_FORKED)
+		return half_fork(l, child);
 	err = child_start(child, l);
 	if (err || state == FORKED)
 		return err;
-	return child_join(child) ?: (state == PARTLY ? write_partly(l) : PASSED);
+	err = child_join(child);
+	child->pid = 0;
+	return err ?: (state == PARTLY ? write_partly(l) : PASSED);
 }

@@ -15,6 +15,7 @@ enum state {
 	FORKED,		/* written to, then forked; the child lives, and both have read */
 	GONE,		/* the same, but the child has exited: nothing of it is shared any more */
 	PARTLY,		/* the same, and a part of the pages has been written to since */
+	HALF_FORKED,	/* forked but for some pages of each folio, which stay exclusive; the child lives */
 	STATES,
 };
 
@@ -45,7 +46,7 @@ struct kind {
 /* All of them. Those that depend on the kernel come and go with it. */
 const struct kind *kinds(size_t *nr);
 
-/* Map, and bring to a state. If it is FORKED, there is a child afterwards. */
+/* Map, and bring to a state. If there is a child that lives then, child->pid is set. */
 int kind_open(const struct kind *kind, struct layout *l);
 int kind_enter(const struct kind *kind, struct layout *l, enum state state, struct child *child);
 

@@ -284,7 +284,7 @@ int layout_write(struct layout *l, size_t off, size_t len)
 	return PASSED;
 }
 
-void layout_read(struct layout *l, size_t off, size_t len)
+void layout_read(const struct layout *l, size_t off, size_t len)
 {
 	size_t at;
 
@@ -430,13 +430,14 @@ static void child_main(const struct layout *l, int ready, int go)
 	char byte = 0;
 
 	alarm(60);
-	layout_read((struct layout *)l, 0, l->len);
+	if (l)
+		layout_read(l, 0, l->len);
 	if (write(ready, &byte, 1) != 1)
 		_exit(2);
 	/* The end of the file is the signal: it comes even if the parent dies. */
 	if (read(go, &byte, 1) != 0)
 		_exit(2);
-	_exit(layout_verify(l, "the child's memory") == PASSED ? 0 : 1);
+	_exit(!l || layout_verify(l, "the child's memory") == PASSED ? 0 : 1);
 }
 
 int child_start(struct child *child, const struct layout *l)

@@ -79,7 +79,7 @@ int layout_adopt(struct layout *l, size_t off, size_t len, struct object *o, siz
 struct object *object_new(int fd, size_t len);
 
 int layout_write(struct layout *l, size_t off, size_t len);
-void layout_read(struct layout *l, size_t off, size_t len);
+void layout_read(const struct layout *l, size_t off, size_t len);
 int layout_split_pmds(struct layout *l, size_t off, size_t len);
 int layout_pageout(struct layout *l, size_t off, size_t len);
 int layout_dontneed(struct layout *l, size_t off, size_t len);
@@ -107,7 +107,8 @@ void stamp(char *data, struct content content, size_t from, size_t to);
 
 /*
  * A child that holds the memory too, having read it. With join, it looks whether
- * its memory is what it was at the fork (but for what is shared).
+ * its memory is what it was at the fork (but for what is shared). Of no layout
+ * (NULL), it looks at nothing.
  */
 struct child {
 	pid_t pid;

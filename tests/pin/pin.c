@@ -111,7 +111,7 @@ static int test_case(const void *arg)
 	 */
 	if (!err && c->state == UNTOUCHED && c->writable && c->kind->order != UNKNOWN)
 		err = layout_prove_order(&l, l.begin + off, len, c->kind->order);
-	if (c->state == FORKED && child.pid)
+	if (child.pid)
 		err = child_join(&child) ?: err;
 	layout_close(&l);
 	return err;
