@@ -307,7 +307,7 @@ static const struct kind always[] = {
 		.name = "memfd-private", .map = map_memfd_private, .len = 256 * KIB,
 		.states = ALL_STATES,
 	}, {
-		.name = "memfd-2m-private", .all_parts = true, .map = map_memfd_private, .len = 2 * SZ_2M,
+		.name = "memfd-2m-private", .gup_may_hang = true, .map = map_memfd_private, .len = 2 * SZ_2M,
 		.order = UNKNOWN, .object_order = ORDER_2M, .states = ALL_STATES,
 	}, {
 		.name = "memfd-neighbours", .map = map_memfd_neighbours, .len = 256 * KIB,

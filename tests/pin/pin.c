@@ -7,6 +7,7 @@
  * (special.c), and random layouts (fuzz.c).
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <stdlib.h>
 
 #include "cases.h"
@@ -100,8 +101,16 @@ static int test_case(const void *arg)
 	int err;
 
 	err = kind_open(c->kind, &l) ?: kind_enter(c->kind, &l, c->state, &child);
+	c->part->cut(&l, &off, &len);
+	/*
+	 * To unshare a file's folio that a leaf maps in a private mapping, some
+	 * kernels remove the leaf, and then map it again as for any read: GUP
+	 * tries that until it is killed, and whoever uses GUP with it.
+	 */
+	if (!err && c->kind->gup_may_hang && !c->writable &&
+	    device_gup(l.addr + l.begin + off, false) == ETIMEDOUT)
+		err = skip("on this kernel, GUP by itself does not end");
 	if (!err) {
-		c->part->cut(&l, &off, &len);
 		err = check_region(&l, l.begin + off, len, c->writable,
 				   c->writable ? c->kind->writable_errno : 0);
 	}
