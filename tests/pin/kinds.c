@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "kinds.h"
 #include "knobs.h"
@@ -185,66 +186,27 @@ static int map_odd_64k(struct layout *l, const struct kind *kind)
 	return map_odd(l, kind->order, 13 * SZ_4K, 16 * SZ_4K);
 }
 
-static int compare_pfns(const void *a, const void *b)
-{
-	uint64_t x = phys_pfn(*(char *const *)a), y = phys_pfn(*(char *const *)b);
-
-	return x < y ? -1 : x > y;
-}
-
-static bool adjacent(const char *folio, const char *next, size_t size)
-{
-	return phys_pfn(folio) + size / SZ_4K == phys_pfn(next);
-}
-
-/* Sort folios as they lie in memory. Returns the first one with a neighbour, or nr. */
-static size_t sort_folios(char **folio, size_t nr, size_t size)
-{
-	size_t i;
-
-	qsort(folio, nr, sizeof(*folio), compare_pfns);
-	for (i = 0; i + 1 < nr; i++)
-		if (adjacent(folio[i], folio[i + 1], size))
-			return i;
-	return nr;
-}
-
-/* Take memory out of use, so that what comes next is cut from larger pieces. */
-static void take_memory(size_t len)
-{
-	void *p = mmap(NULL, len, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	if (p == MAP_FAILED)
-		die("out of memory");
-}
-
 /*
- * Folios moved to lie in the address space as they do in memory, so that what
- * continues in both need not be the same folio. The first two are such neighbours.
+ * Folios of 2 MiB, split: their parts lie in the address space as they do in
+ * memory, so that what continues in both need not be the same folio.
  */
-static int map_adjacent_64k(struct layout *l, const struct kind *kind)
+static int map_split_64k(struct layout *l, const struct kind *kind)
 {
-	size_t half = l->len / 2, size = SZ_4K << kind->order, nr = half / size, first = nr, i;
-	char *folio[half / size];
-	int err = PASSED, tries;
+	FILE *f = fopen("/sys/kernel/debug/split_huge_pages", "w");
+	int err;
 
-	knobs_set(1UL << kind->order, 0);
-	for (tries = 0; tries < 20 && first == nr && !err; tries++) {
-		if (tries)
-			take_memory(half);
-		err = layout_map_anon(l, half, half) ?:
-		      layout_write(l, half, half) ?:
-		      layout_prove_order(l, half, half, kind->order);
-		for (i = 0; i < nr; i++)
-			folio[i] = l->addr + half + i * size;
-		first = sort_folios(folio, nr, size);
-	}
-	if (!err && first == nr)
-		err = fail("no two of %zu folios are physically adjacent", nr);
-	for (i = 0; i < nr && !err; i++)
-		err = layout_move(l, folio[(first + i) % nr] - l->addr, i * size, size);
-	l->size = half;
-	return err;
+	if (!f)
+		die("cannot open /sys/kernel/debug/split_huge_pages: %m");
+	knobs_set(1UL << ORDER_2M, 0);
+	err = layout_map_anon(l, 0, l->len) ?:
+	      layout_write(l, 0, l->len) ?:
+	      layout_prove_order(l, 0, l->len, ORDER_2M);
+	/* Nothing to do, but it empties the CPUs' batches of pages, whose references are in the way. */
+	if (!err && madvise(l->addr, l->len, MADV_COLLAPSE))
+		err = fail("MADV_COLLAPSE: %m");
+	fprintf(f, "%d,%p,%p,%u", getpid(), l->addr, l->addr + l->len, kind->order);
+	fclose(f);
+	return err ?: layout_prove_order(l, 0, l->len, kind->order);
 }
 
 static int map_piece_anon(struct layout *l, size_t off, size_t len, unsigned int order)
@@ -293,7 +255,7 @@ static const struct kind always[] = {
 		.name = "thp-pte", .all_parts = true, .map = map_anon, .after_touch = split_pmds, .len = 2 * SZ_2M,
 		.order = ORDER_2M, .states = ANON_TOUCHED,
 	}, {
-		.name = "frag", .map = map_frag, .len = SZ_2M,
+		.name = "frag", .map = map_frag, .len = 512 * KIB,
 		.states = ONLY(TOUCHED) | ONLY(SWAPPED) | ONLY(FORKED),
 	}, {
 		.name = "memfd-4k", .all_parts = true, .map = map_memfd, .len = 256 * KIB, .states = SHMEM_STATES,
@@ -327,10 +289,10 @@ static const struct kind always[] = {
 		.len = 2 * SZ_2M, .order = UNKNOWN, .object_order = ORDER_2M,
 		.states = NOT_SWAPPED, .writable_errno = EFAULT,
 	}, {
-		.name = "file", .map = map_file, .len = 2 * SZ_2M, .order = UNKNOWN,
+		.name = "file", .map = map_file, .len = SZ_2M, .order = UNKNOWN,
 		.states = ONLY(UNTOUCHED) | ONLY(READ) | ONLY(FORKED), .writable_errno = EFAULT,
 	}, {
-		.name = "file-rw", .map = map_file_rw, .len = 2 * SZ_2M, .order = UNKNOWN,
+		.name = "file-rw", .map = map_file_rw, .len = SZ_2M, .order = UNKNOWN,
 		.states = ONLY(UNTOUCHED) | ONLY(TOUCHED) | ONLY(FORKED), .writable_errno = EFAULT,
 	}, {
 		.name = "file-private", .all_parts = true, .map = map_file_private, .len = 256 * KIB,
@@ -345,11 +307,11 @@ static const struct kind always[] = {
 		.name = "huge2m-private", .map = map_huge2m_private, .len = 2 * SZ_2M,
 		.order = ORDER_2M, .states = ALL_STATES & ~(ONLY(SWAPPED) | ONLY(HALF_FORKED)),
 	}, {
-		.name = "huge1g", .all_parts = true, .map = map_huge1g, .len = SZ_2M, .order = UNKNOWN,
+		.name = "huge1g", .all_parts = true, .map = map_huge1g, .len = 512 * KIB, .order = UNKNOWN,
 		.states = NOT_SWAPPED,
 	}, {
 		.name = "twice-2m", .map = map_twice_2m, .len = 2 * SZ_2M, .order = ORDER_2M,
-		.object_order = ORDER_2M, .states = SHMEM_STATES,
+		.object_order = ORDER_2M, .states = NOT_SWAPPED,
 	}, {
 		.name = "twice-64k", .all_parts = true, .map = map_twice_64k, .len = SZ_2M, .order = 4,
 		.states = ONLY(TOUCHED) | ONLY(FORKED),
@@ -360,8 +322,8 @@ static const struct kind always[] = {
 		.name = "odd-64k", .map = map_odd_64k, .len = SZ_2M, .order = 4,
 		.states = ANON_TOUCHED,
 	}, {
-		.name = "adjacent-64k", .all_parts = true, .map = map_adjacent_64k,
-		.len = 2 * SZ_2M, .order = 4, .states = ANON_TOUCHED,
+		.name = "split-64k", .all_parts = true, .map = map_split_64k,
+		.len = SZ_2M, .order = 4, .states = ANON_TOUCHED,
 	}, {
 		.name = "mixed", .all_parts = true, .map = map_mixed, .len = 8256 * KIB, .order = UNKNOWN,
 		.states = ANON_TOUCHED & ~ONLY(SWAPPED),
