@@ -36,6 +36,16 @@ struct sought {
 };
 
 /*
+ * The pin comes before the look for other CPUs too. (GUP's slow path, which
+ * checks under locks, has no such barrier.) Pairs with the one between clearing
+ * an entry and looking for pins, as in folio_try_share_anon_rmap_pte().
+ */
+static void pin_before_look(void)
+{
+	smp_mb();
+}
+
+/*
  * The entry for addr in the table of the third level, NULL if there is none.
  * Interrupts are off, and stay off while it is in use.
  */
@@ -67,7 +77,7 @@ static pmd_t *find_pmd(pud_t *pudp, pud_t pud, unsigned long addr)
 
 static bool is_leaf(pmd_t pmd)
 {
-	return pmd_present(pmd) && pmd_leaf(pmd);
+	return pmd_present(pmd) && pmd_leaf(pmd) && !pmd_special(pmd);
 }
 
 static bool is_table(pmd_t pmd)
@@ -101,7 +111,7 @@ static __always_inline bool leaf_has(const struct sought *sought, unsigned long 
 
 static bool pud_has(pud_t pud, unsigned long addr, const struct sought *sought)
 {
-	return pud_present(pud) && pud_leaf(pud) && pud_access_permitted(pud, sought->write) &&
+	return pud_present(pud) && pud_leaf(pud) && !pud_special(pud) && pud_access_permitted(pud, sought->write) &&
 	       leaf_has(sought, pud_pfn(pud) + ((addr & ~PUD_MASK) >> PAGE_SHIFT), pud_write(pud));
 }
 
@@ -162,6 +172,7 @@ static unsigned long count_table(pmd_t *pmdp, pmd_t pmd, unsigned long addr,
 {
 	unsigned long nr = count_ptes(pmd, addr, sought);
 
+	smp_rmb(); /* the entry is read again after the table */
 	return pmd_same(pmd, pmdp_get_lockless(pmdp)) ? nr : 0;
 }
 
@@ -230,11 +241,14 @@ out:
 	return nr ?: 1;
 }
 
-static unsigned long pages_mapped(struct mm_struct *mm, unsigned long addr, struct sought *sought)
+/* by_table: whether what was found was found in a table. */
+static unsigned long pages_mapped(struct mm_struct *mm, unsigned long addr, struct sought *sought,
+				  bool *by_table)
 {
 	pmd_t *pmdp, pmd;
 	pud_t *pudp, pud;
 
+	*by_table = false;
 	pudp = find_pud(mm, addr);
 	if (!pudp)
 		return 0;
@@ -246,8 +260,10 @@ static unsigned long pages_mapped(struct mm_struct *mm, unsigned long addr, stru
 	}
 	pmd = pmdp_get_lockless(pmdp);
 	sought->nr = min(sought->nr, (entry_end(addr, PMD_SHIFT) - addr) >> PAGE_SHIFT);
-	if (is_table(pmd))
+	if (is_table(pmd)) {
+		*by_table = true;
 		return count_table(pmdp, pmd, addr, sought);
+	}
 	return pmd_has(pmd, addr, sought) ? sought->nr : 0;
 }
 
@@ -260,6 +276,7 @@ static unsigned long pages_mapped(struct mm_struct *mm, unsigned long addr, stru
  * @write: whether it was pinned for writing
  * @shared: whether no private mapping of a file is between @addr and @end, and
  *	none can come there before we return
+ * @tells: set to whether phyr_folios_mapped() could tell this of a folio like @page's
  *
  * Counts the pages that lie one behind the other in the address space and in
  * the folio, and may be pinned for the reasons at the top of pin.c.
@@ -268,7 +285,7 @@ static unsigned long pages_mapped(struct mm_struct *mm, unsigned long addr, stru
  * Return: The number of pages; 0 if not even @page is there any more.
  */
 unsigned long phyr_pages_mapped(struct mm_struct *mm, unsigned long addr, unsigned long end,
-				struct page *page, bool write, bool shared)
+				struct page *page, bool write, bool shared, bool *tells)
 {
 	struct folio *folio = page_folio(page);
 	struct sought sought = {
@@ -279,10 +296,13 @@ unsigned long phyr_pages_mapped(struct mm_struct *mm, unsigned long addr, unsign
 		.shared = shared,
 	};
 	unsigned long nr, flags;
+	bool by_table;
 
+	pin_before_look();
 	local_irq_save(flags);
-	nr = pages_mapped(mm, addr, &sought);
+	nr = pages_mapped(mm, addr, &sought, &by_table);
 	local_irq_restore(flags);
+	*tells = nr && (!by_table || folio_size(folio) < PMD_SIZE);
 	return nr;
 }
 
@@ -393,6 +413,7 @@ unsigned long phyr_folios_mapped(struct mm_struct *mm, unsigned long addr, unsig
 {
 	unsigned long flags;
 
+	pin_before_look();
 	local_irq_save(flags);
 	nr = folios_mapped(mm, addr, shift, pages, nr, write);
 	local_irq_restore(flags);

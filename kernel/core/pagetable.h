@@ -7,7 +7,7 @@
 unsigned long phyr_pages_to_ask(struct mm_struct *mm, unsigned long addr, unsigned long end,
 				bool write, bool expect_single);
 unsigned long phyr_pages_mapped(struct mm_struct *mm, unsigned long addr, unsigned long end,
-				struct page *page, bool write, bool shared);
+				struct page *page, bool write, bool shared, bool *tells);
 unsigned long phyr_table_end(unsigned long addr, unsigned int shift);
 unsigned long phyr_folios_mapped(struct mm_struct *mm, unsigned long addr, unsigned int shift,
 				 struct page **pages, unsigned long nr, bool write);

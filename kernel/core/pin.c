@@ -13,28 +13,35 @@
  *  - GUP's one pin did all that a longterm pin has to do for a folio: it
  *    migrated the folio out of movable zones, and refused what must not be
  *    pinned (secretmem, fsdax, pages that are written to behind the back of a
- *    filesystem that tracks dirty ones). These are properties of a folio or
- *    its file, whichever page of it is asked for.
+ *    filesystem that tracks dirty ones). Whichever page of it is asked for, the
+ *    answer is the same, since it depends on the folio or its file; for the
+ *    pages that follow we skip what GUP asks of their mapping, as GUP does
+ *    itself where it need not fault. (A driver could map pages of one folio
+ *    with VM_IO next to others without: they are pinned here, not by GUP.)
  *
  *  - With that pin held the folio cannot be freed, split, migrated or
  *    collapsed, since all of these give up on unexpected references.
  *
  *  - Then, and not before, the page table is looked at again (pagetable.c).
  *    Where an entry that permits the access maps a page of the folio at that
- *    moment, GUP too would have found it. A munmap(), mremap(), split or fork()
- *    since GUP's pin has left something else there, or nothing; one that comes
- *    later finds pages that are pinned, as after GUP.
+ *    moment, GUP too would have found it. A munmap(), mremap() or split since
+ *    GUP's pin has left something else there, or nothing; one that comes later
+ *    finds pages that are pinned, as after GUP.
+ *
+ *  - A fork() makes exclusive pages shared, unless their folio is pinned, when
+ *    it copies them. One that was under way when GUP pinned has ended before,
+ *    or has made GUP wait for it (mm->write_protect_seq, mmap_lock); one that
+ *    comes later sees the pin of the folio, for all of its pages. So what is
+ *    exclusive when we look stays so. KSM, too, leaves pinned folios alone.
  *
  *  - COW. What a pin must not get is a page that a later write of its owner
- *    would replace by a copy. An entry that permits writing rules that out: it
- *    maps an anonymous page only if that is exclusive to the process, and a
- *    file's page only in a shared mapping. With an entry that does not,
+ *    would replace by a copy. An entry that permits writing rules that out, as
+ *    no fork() is in between: it maps an anonymous page only if that is
+ *    exclusive to the process, and a file's page only in a shared mapping. With
+ *    an entry that does not,
  *     - an anonymous page is pinned only if PageAnonExclusive says that it is
  *       exclusive: for each page, or for a folio mapped by a leaf, in its first
- *       page. It stays so: the folio is pinned, for which fork() copies such
- *       pages rather than share them, and KSM leaves them alone. A fork() that
- *       was under way has ended before GUP's pin, or has made GUP wait for it
- *       (mm->write_protect_seq, mmap_lock), and has cleared the flag.
+ *       page.
  *     - a page of a file is pinned only in a shared mapping, for which the
  *       mapping has to be looked at, under the mmap_lock. GUP has looked at
  *       one, but the next page may belong to another, or it has been replaced.
@@ -76,6 +83,11 @@
 #error "phyr needs CONFIG_SPARSEMEM_VMEMMAP or a memory model without sections"
 #endif
 
+/* As in GUP-fast: freeing page tables waits for us, and special entries can be told. */
+#if !defined(CONFIG_HAVE_GUP_FAST) || !defined(CONFIG_ARCH_HAS_PTE_SPECIAL)
+#error "phyr is for machines on which GUP need not take locks"
+#endif
+
 /* Lengths of blocks and regions are not told apart from u64. */
 #ifndef CONFIG_64BIT
 #error "phyr is for 64-bit machines"
@@ -83,13 +95,6 @@
 
 /* Page pointers on the stack: enough for small regions, where an allocation would show. */
 #define FEW_PAGES 32
-
-/*
- * A folio that has this many references is left to GUP, which refuses when the
- * number has turned negative. From here to there is room for 2048 CPUs that
- * have all just looked and add the pages of a 1 GiB folio.
- */
-#define MAX_FOLIO_REFS (INT_MAX - INT_MAX / 4)
 
 /**
  * struct pinner - a region while it is being pinned
@@ -129,55 +134,47 @@ static unsigned long pages_mapped_shared(struct pinner *pinner, unsigned long va
 {
 	struct mm_struct *mm = pinner->mm;
 	struct vm_area_struct *vma;
-	unsigned long nr = 1;
+	unsigned long nr = 0;
+	bool tells;
 
 	if (!mmap_read_trylock(mm))
 		return nr;
 	vma = vma_lookup(mm, va);
 	if (vma && !vma_is_cow_mapping(vma))
-		nr = phyr_pages_mapped(mm, va, min(vma->vm_end, pinner->end), page, false, true);
+		nr = phyr_pages_mapped(mm, va, min(vma->vm_end, pinner->end), page, false, true,
+				       &tells);
 	mmap_read_unlock(mm);
 	return nr;
 }
 
-/* The page at va is pinned. How many pages from va on are as good as pinned? 1 is always right. */
-static unsigned long pages_mapped(struct pinner *pinner, unsigned long va, struct page *page)
-{
-	bool write = pinner->gup_flags & FOLL_WRITE;
-	struct folio *folio = page_folio(page);
-	unsigned long nr;
-
-	if (!folio_test_large(folio) || pinner->end - va == PAGE_SIZE)
-		return 1;
-	nr = phyr_pages_mapped(pinner->mm, va, pinner->end, page, write, false);
-	if (!nr && !write && !folio_test_anon(folio))
-		nr = pages_mapped_shared(pinner, va, page);
-	return nr ?: 1;
-}
-
 /*
- * Add pins to a folio that has one. Preemption is off so that not more tasks
- * than there are CPUs can be between the look at the number of references and
- * their addition.
+ * Add pins to a folio that has one. A folio that has very many references is
+ * left to GUP, which refuses when their number has turned negative. From our
+ * limit to there is room for the pages that all CPUs add which have just looked
+ * at the number; that preemption is off makes it one task on each.
  */
 static bool add_pins(struct folio *folio, unsigned long nr)
 {
+	long room = max_t(long, INT_MAX / 4, (long)nr_cpu_ids * folio_nr_pages(folio));
 	bool added;
 
 	preempt_disable();
-	added = folio_ref_count(folio) <= MAX_FOLIO_REFS && !folio_add_pins(folio, nr);
+	added = folio_ref_count(folio) <= INT_MAX - room && !folio_add_pins(folio, nr);
 	preempt_enable();
 	return added;
 }
 
-/* A folio was pinned from its page at va on. Where it is whole, the next may be like it. */
+/*
+ * A folio was pinned from its page at va on. Where it is whole, the next may be
+ * like it; but do not expect that where phyr_folios_mapped() could not tell.
+ */
 static void note_folio(struct pinner *pinner, unsigned long va, struct folio *folio,
-		       unsigned long nr)
+		       unsigned long nr, bool tells)
 {
 	unsigned int shift = PAGE_SHIFT + folio_order(folio);
 
 	pinner->single = false;
-	if (nr != folio_nr_pages(folio) || !IS_ALIGNED(va, 1UL << shift))
+	if (!tells || nr != folio_nr_pages(folio) || !IS_ALIGNED(va, 1UL << shift))
 		pinner->alike = 0;
 	else
 		pinner->alike = shift == pinner->shift ? pinner->alike + 1 : 1;
@@ -186,21 +183,28 @@ static void note_folio(struct pinner *pinner, unsigned long va, struct folio *fo
 
 /*
  * The page at va is pinned. Pin those of its folio that are mapped behind it.
- * Returns the number of pages now pinned from va on.
+ * Returns the number of pages now pinned from va on; 1 is always right.
  */
 static unsigned long pin_rest_of_folio(struct pinner *pinner, unsigned long va, struct page *page)
 {
-	unsigned long nr = pages_mapped(pinner, va, page);
+	bool write = pinner->gup_flags & FOLL_WRITE, tells;
+	struct folio *folio = page_folio(page);
+	unsigned long nr;
 
-	if (nr == 1) {
-		pinner->single = true;
-	} else if (add_pins(page_folio(page), nr - 1)) {
-		note_folio(pinner, va, page_folio(page), nr);
-	} else {
+	pinner->single = true;
+	if (!folio_test_large(folio) || pinner->end - va == PAGE_SIZE)
+		return 1;
+	nr = phyr_pages_mapped(pinner->mm, va, pinner->end, page, write, false, &tells);
+	if (!nr && !write && !folio_test_anon(folio))
+		nr = pages_mapped_shared(pinner, va, page);
+	if (nr <= 1)
+		return 1;
+	if (!add_pins(folio, nr - 1)) {
 		/* GUP shall have them then, but not one by one. */
 		pinner->gup_until = va + (nr << PAGE_SHIFT);
-		nr = 1;
+		return 1;
 	}
+	note_folio(pinner, va, folio, nr, tells);
 	return nr;
 }
 
@@ -283,8 +287,9 @@ static long pin_some(struct pinner *pinner, unsigned long va)
  * pin_some() for folios that are like the last, as neighbours often are: a pin
  * of each first, then one look at all of them. The first one that is not
  * whole and of the same size ends it, and what was pinned behind it is unpinned.
- * Returns 0 if that is the very first; where GUP has failed too, as it will say
- * again when it is asked for that page alone.
+ * Returns 0 if that is the very first, or if the region ends within it. Memory
+ * may be faulted in some folios ahead of what turns out to be the end; what GUP
+ * has refused ahead it will refuse again in its turn.
  */
 static long pin_alike(struct pinner *pinner, unsigned long va)
 {
@@ -298,6 +303,8 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 
 	/* No more at a time than there were, lest much be undone. */
 	nr = min(nr, pinner->alike);
+	if (!nr)
+		return 0;
 	for (pinned = 0; pinned < nr; pinned++, at += in_folio << PAGE_SHIFT)
 		if (pin_user_pages_fast(at, 1, gup_flags, pages + pinned) != 1)
 			break;
@@ -313,6 +320,7 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 	if (i == nr) {
 		pinner->alike += nr;
 	} else {
+		/* (No region has so many folios that this could overflow.) */
 		pinner->alike = 0;
 		pinner->enough *= 2;
 	}
@@ -346,9 +354,11 @@ static void unpin_all(struct phyr_builder *builder)
 	struct phyr *runs;
 
 	while ((nr = phyr_builder_take(builder, &runs)))
-		for (i = 0; i < nr; i++)
+		for (i = 0; i < nr; i++) {
 			phyr_unpin_pages(pfn_to_page(PHYS_PFN(runs[i].addr)),
 					 PHYS_PFN(runs[i].len), false);
+			cond_resched();
+		}
 }
 
 /**

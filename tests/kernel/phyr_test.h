@@ -2,7 +2,7 @@
 /*
  * What phyr_test.ko offers at /dev/phyr_test: phyr.ko's pins without RDMA.
  *
- * Only root can open it (it tells and takes physical addresses' contents). Pins
+ * Only root can open it, as it tells physical addresses. Pins
  * belong to the open file: what is left when it is closed is unpinned. All
  * calls return 0, or -1 with errno; those that pin fail as phyr_pin_user() does.
  * An unknown id is ENOENT, a range that is not inside the region ERANGE.

@@ -316,7 +316,7 @@ static struct pins *alloc_pins(void)
 
 static int test_open(struct inode *inode, struct file *file)
 {
-	/* It shows and takes what is at physical addresses. */
+	/* It tells physical addresses. */
 	if (!capable(CAP_SYS_RAWIO))
 		return -EPERM;
 	file->private_data = alloc_pins();
@@ -329,8 +329,10 @@ static int test_release(struct inode *inode, struct file *file)
 	unsigned long id;
 	struct pin *pin;
 
-	xa_for_each(&pins->table, id, pin)
+	xa_for_each(&pins->table, id, pin) {
 		undo_pin(pin, pin->writable);
+		cond_resched();
+	}
 	xa_destroy(&pins->table);
 	mutex_destroy(&pins->lock);
 	kfree(pins);
