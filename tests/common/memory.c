@@ -74,7 +74,8 @@ void phys_pfns(const void *addr, size_t pages, uint64_t *pfn)
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	size_t i;
 
-	if (fd < 0 || pread(fd, pfn, pages * 8, (uintptr_t)addr / SZ_4K * 8) != (ssize_t)(pages * 8))
+	if (fd < 0 ||
+	    pread(fd, pfn, pages * 8, (uintptr_t)addr / SZ_4K * 8) != (ssize_t)(pages * 8))
 		die("cannot read /proc/self/pagemap: %m");
 	close(fd);
 	/* Bit 63: present. Bits 0 to 54: the PFN, zero without CAP_SYS_ADMIN. */

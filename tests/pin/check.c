@@ -154,7 +154,7 @@ static int check_folios(const struct pinned *p)
 			if ((sorted[i + count] - folio.pfn) >> folio.order)
 				break;
 		if (!count || folio.pins != count)
-			err = fail("a folio of %lu KiB at PFN %#lx has %lu pins, the region has %zu of its pages",
+			err = fail("folio of %lu KiB, PFN %#lx: %lu pins, %zu pages in the region",
 				   4UL << folio.order, (long)folio.pfn, (long)folio.pins, count);
 	}
 	free(sorted);

@@ -193,18 +193,26 @@ static int map_odd_64k(struct layout *l, const struct kind *kind)
 static int map_split_64k(struct layout *l, const struct kind *kind)
 {
 	FILE *f = fopen("/sys/kernel/debug/split_huge_pages", "w");
-	int err;
+	int tries, err;
 
 	if (!f)
 		die("cannot open /sys/kernel/debug/split_huge_pages: %m");
+	setvbuf(f, NULL, _IONBF, 0);
 	knobs_set(1UL << ORDER_2M, 0);
 	err = layout_map_anon(l, 0, l->len) ?:
 	      layout_write(l, 0, l->len) ?:
 	      layout_prove_order(l, 0, l->len, ORDER_2M);
-	/* Nothing to do, but it empties the CPUs' batches of pages, whose references are in the way. */
-	if (!err && madvise(l->addr, l->len, MADV_COLLAPSE))
-		err = fail("MADV_COLLAPSE: %m");
-	fprintf(f, "%d,%p,%p,%u", getpid(), l->addr, l->addr + l->len, kind->order);
+	/*
+	 * Whoever looks at a folio at the moment is in the way of its split. So are
+	 * the CPUs' batches of pages: MADV_COLLAPSE has nothing to do but empty them.
+	 */
+	for (tries = 0; tries < 100 && !err; tries++) {
+		if (layout_has_order(l, 0, l->len, kind->order))
+			break;
+		if (madvise(l->addr, l->len, MADV_COLLAPSE))
+			err = fail("MADV_COLLAPSE: %m");
+		fprintf(f, "%d,%p,%p,%u", getpid(), l->addr, l->addr + l->len, kind->order);
+	}
 	fclose(f);
 	return err ?: layout_prove_order(l, 0, l->len, kind->order);
 }
@@ -217,6 +225,11 @@ static int map_piece_anon(struct layout *l, size_t off, size_t len, unsigned int
 	       layout_prove_order(l, off, len, order);
 }
 
+static int map_piece(struct layout *l, size_t off, size_t len, struct object *o, bool shared)
+{
+	return layout_map(l, off, len, o, 0, shared, RW);
+}
+
 /* Of everything something, next to each other. */
 static int map_mixed(struct layout *l, const struct kind *kind)
 {
@@ -225,16 +238,16 @@ static int map_mixed(struct layout *l, const struct kind *kind)
 	(void)kind;
 	l->unit = 64 * k;
 	return map_piece_anon(l, 0, 20 * k, 0) ?:
-	       layout_map(l, 20 * k, 44 * k, layout_file(l, 44 * k), 0, false, RW) ?:
+	       map_piece(l, 20 * k, 44 * k, layout_file(l, 44 * k), false) ?:
 	       map_piece_anon(l, 64 * k, 128 * k, 4) ?:
 	       map_piece_anon(l, 192 * k, 12 * k, 0) ?:
-	       layout_map(l, 204 * k, 308 * k, layout_memfd(l, 308 * k, false), 0, true, RW) ?:
+	       map_piece(l, 204 * k, 308 * k, layout_memfd(l, 308 * k, false), true) ?:
 	       map_piece_anon(l, 512 * k, 512 * k, 7) ?:
-	       layout_map(l, 1024 * k, 1020 * k, layout_memfd(l, 1020 * k, true), 0, false, RW) ?:
+	       map_piece(l, 1024 * k, 1020 * k, layout_memfd(l, 1020 * k, true), false) ?:
 	       map_piece_anon(l, 2044 * k, 4 * k, 0) ?:
 	       map_piece_anon(l, 2048 * k, 4096 * k, ORDER_2M) ?:
 	       layout_split_pmds(l, 4096 * k, 2048 * k) ?:
-	       layout_map(l, 6144 * k, 2048 * k, layout_hugetlb(l, SZ_2M, SZ_2M), 0, true, RW) ?:
+	       map_piece(l, 6144 * k, 2048 * k, layout_hugetlb(l, SZ_2M, SZ_2M), true) ?:
 	       map_piece_anon(l, 8192 * k, 48 * k, 2) ?:
 	       map_piece_anon(l, 8240 * k, 16 * k, 0);
 }
@@ -247,18 +260,21 @@ static int map_mixed(struct layout *l, const struct kind *kind)
 
 static const struct kind always[] = {
 	{
-		.name = "anon-4k", .all_parts = true, .map = map_anon, .len = 256 * KIB, .states = ALL_STATES,
+		.name = "anon-4k", .all_parts = true, .map = map_anon, .len = 256 * KIB,
+		.states = ALL_STATES,
 	}, {
 		.name = "anon-many-thp", .map = map_anon, .len = 6 * SZ_2M, .order = ORDER_2M,
 		.states = ONLY(UNTOUCHED) | ONLY(TOUCHED) | ONLY(PARTLY),
 	}, {
-		.name = "thp-pte", .all_parts = true, .map = map_anon, .after_touch = split_pmds, .len = 2 * SZ_2M,
-		.order = ORDER_2M, .states = ANON_TOUCHED,
+		.name = "thp-pte", .all_parts = true, .map = map_anon,
+		.after_touch = split_pmds, .len = 2 * SZ_2M, .order = ORDER_2M,
+		.states = ANON_TOUCHED,
 	}, {
 		.name = "frag", .map = map_frag, .len = 512 * KIB,
 		.states = ONLY(TOUCHED) | ONLY(SWAPPED) | ONLY(FORKED),
 	}, {
-		.name = "memfd-4k", .all_parts = true, .map = map_memfd, .len = 256 * KIB, .states = SHMEM_STATES,
+		.name = "memfd-4k", .all_parts = true, .map = map_memfd, .len = 256 * KIB,
+		.states = SHMEM_STATES,
 	}, {
 		.name = "memfd-always", .map = map_memfd, .len = 2 * SZ_2M, .order = ORDER_2M,
 		.inherit = "always", .states = SHMEM_STATES,
@@ -269,21 +285,23 @@ static const struct kind always[] = {
 		.name = "memfd-private", .map = map_memfd_private, .len = 256 * KIB,
 		.states = ALL_STATES,
 	}, {
-		.name = "memfd-2m-private", .gup_may_hang = true, .map = map_memfd_private, .len = 2 * SZ_2M,
-		.order = UNKNOWN, .object_order = ORDER_2M, .states = ALL_STATES,
+		.name = "memfd-2m-private", .gup_may_hang = true, .map = map_memfd_private,
+		.len = 2 * SZ_2M, .order = UNKNOWN, .object_order = ORDER_2M,
+		.states = ALL_STATES,
 	}, {
 		.name = "memfd-neighbours", .map = map_memfd_neighbours, .len = 256 * KIB,
 		.order = UNKNOWN, .states = ALL_STATES & ~ONLY(SWAPPED),
 	}, {
-		.name = "memfd-2m-neighbours", .all_parts = true, .map = map_memfd_neighbours, .len = 2 * SZ_2M,
-		.order = UNKNOWN, .object_order = ORDER_2M, .states = ALL_STATES & ~ONLY(SWAPPED),
+		.name = "memfd-2m-neighbours", .all_parts = true, .map = map_memfd_neighbours,
+		.len = 2 * SZ_2M, .order = UNKNOWN, .object_order = ORDER_2M,
+		.states = ALL_STATES & ~ONLY(SWAPPED),
 	}, {
 		.name = "memfd-64k-neighbours", .map = map_memfd_neighbours, .len = 256 * KIB,
 		.order = UNKNOWN, .object_order = 4, .states = ALL_STATES & ~ONLY(SWAPPED),
 	}, {
 		.name = "memfd-64k-neighbours-ro", .map = map_memfd_neighbours_ro,
-		.len = 256 * KIB, .order = UNKNOWN, .object_order = 4,
-		.states = NOT_SWAPPED, .writable_errno = EFAULT,
+		.len = 256 * KIB, .order = UNKNOWN, .object_order = 4, .states = NOT_SWAPPED,
+		.writable_errno = EFAULT,
 	}, {
 		.name = "memfd-2m-neighbours-ro", .map = map_memfd_neighbours_ro,
 		.len = 2 * SZ_2M, .order = UNKNOWN, .object_order = ORDER_2M,
@@ -293,13 +311,14 @@ static const struct kind always[] = {
 		.states = ONLY(UNTOUCHED) | ONLY(READ) | ONLY(FORKED), .writable_errno = EFAULT,
 	}, {
 		.name = "file-rw", .map = map_file_rw, .len = SZ_2M, .order = UNKNOWN,
-		.states = ONLY(UNTOUCHED) | ONLY(TOUCHED) | ONLY(FORKED), .writable_errno = EFAULT,
+		.states = ONLY(UNTOUCHED) | ONLY(TOUCHED) | ONLY(FORKED),
+		.writable_errno = EFAULT,
 	}, {
-		.name = "file-private", .all_parts = true, .map = map_file_private, .len = 256 * KIB,
-		.order = UNKNOWN, .states = ALL_STATES,
+		.name = "file-private", .all_parts = true, .map = map_file_private,
+		.len = 256 * KIB, .order = UNKNOWN, .states = ALL_STATES,
 	}, {
-		.name = "huge2m", .all_parts = true, .map = map_huge2m, .len = 2 * SZ_2M, .order = ORDER_2M,
-		.states = NOT_SWAPPED,
+		.name = "huge2m", .all_parts = true, .map = map_huge2m, .len = 2 * SZ_2M,
+		.order = ORDER_2M, .states = NOT_SWAPPED,
 	}, {
 		.name = "many-huge2m", .map = map_huge2m, .len = 6 * SZ_2M, .order = ORDER_2M,
 		.states = ONLY(TOUCHED),
@@ -307,14 +326,14 @@ static const struct kind always[] = {
 		.name = "huge2m-private", .map = map_huge2m_private, .len = 2 * SZ_2M,
 		.order = ORDER_2M, .states = ALL_STATES & ~(ONLY(SWAPPED) | ONLY(HALF_FORKED)),
 	}, {
-		.name = "huge1g", .all_parts = true, .map = map_huge1g, .len = 512 * KIB, .order = UNKNOWN,
-		.states = NOT_SWAPPED,
+		.name = "huge1g", .all_parts = true, .map = map_huge1g, .len = 512 * KIB,
+		.order = UNKNOWN, .states = NOT_SWAPPED,
 	}, {
 		.name = "twice-2m", .map = map_twice_2m, .len = 2 * SZ_2M, .order = ORDER_2M,
 		.object_order = ORDER_2M, .states = NOT_SWAPPED,
 	}, {
-		.name = "twice-64k", .all_parts = true, .map = map_twice_64k, .len = SZ_2M, .order = 4,
-		.states = ONLY(TOUCHED) | ONLY(FORKED),
+		.name = "twice-64k", .all_parts = true, .map = map_twice_64k, .len = SZ_2M,
+		.order = 4, .states = ONLY(TOUCHED) | ONLY(FORKED),
 	}, {
 		.name = "odd-2m", .map = map_odd_2m, .len = 4 * SZ_2M, .order = ORDER_2M,
 		.states = ANON_TOUCHED,
@@ -322,11 +341,11 @@ static const struct kind always[] = {
 		.name = "odd-64k", .map = map_odd_64k, .len = SZ_2M, .order = 4,
 		.states = ANON_TOUCHED,
 	}, {
-		.name = "split-64k", .all_parts = true, .map = map_split_64k,
-		.len = SZ_2M, .order = 4, .states = ANON_TOUCHED,
+		.name = "split-64k", .all_parts = true, .map = map_split_64k, .len = SZ_2M,
+		.order = 4, .states = ANON_TOUCHED,
 	}, {
-		.name = "mixed", .all_parts = true, .map = map_mixed, .len = 8256 * KIB, .order = UNKNOWN,
-		.states = ANON_TOUCHED & ~ONLY(SWAPPED),
+		.name = "mixed", .all_parts = true, .map = map_mixed, .len = 8256 * KIB,
+		.order = UNKNOWN, .states = ANON_TOUCHED & ~(ONLY(SWAPPED) | ONLY(HALF_FORKED)),
 	},
 };
 
@@ -448,7 +467,7 @@ static int half_fork(struct layout *l, struct child *child)
 	       advise_threes(l, MADV_DOFORK);
 }
 
-int kind_enter(const struct kind *kind, struct layout *l, enum state state, struct child *child)
+int kind_enter(const struct kind *kind, struct layout *l, enum fault_state state, struct child *child)
 {
 	int err;
 

@@ -7,7 +7,7 @@
 
 #include "layout.h"
 
-enum state {
+enum fault_state {
 	UNTOUCHED,	/* mapped, and that is all */
 	TOUCHED,	/* written to */
 	READ,		/* read only: private memory maps zero pages, or the file's */
@@ -15,7 +15,7 @@ enum state {
 	FORKED,		/* written to, then forked; the child lives, and both have read */
 	GONE,		/* the same, but the child has exited: nothing of it is shared any more */
 	PARTLY,		/* the same, and a part of the pages has been written to since */
-	HALF_FORKED,	/* forked but for some pages of each folio, which stay exclusive; the child lives */
+	HALF_FORKED,	/* the child lives, and was not given some pages of each folio */
 	STATES,
 };
 
@@ -49,6 +49,6 @@ const struct kind *kinds(size_t *nr);
 
 /* Map, and bring to a state. If there is a child that lives then, child->pid is set. */
 int kind_open(const struct kind *kind, struct layout *l);
-int kind_enter(const struct kind *kind, struct layout *l, enum state state, struct child *child);
+int kind_enter(const struct kind *kind, struct layout *l, enum fault_state state, struct child *child);
 
 #endif

@@ -38,7 +38,7 @@ static void read_knob(struct knob *knob)
 	begin = begin ? begin + 1 : text;
 	end = begin + strcspn(begin, "]\n");
 	snprintf(knob->before, sizeof(knob->before), "%.*s", (int)(end - begin), begin);
-	strcpy(knob->value, knob->before);
+	snprintf(knob->value, sizeof(knob->value), "%s", knob->before);
 }
 
 static void write_knob(struct knob *knob, const char *value)

@@ -288,9 +288,10 @@ void layout_read(const struct layout *l, size_t off, size_t len)
 {
 	size_t at;
 
+	/* The compiler shall think that it is for something. */
 	for (at = off; at < off + len; at += SZ_4K)
 		if (page_at(l, at)->mapped)
-			(void)*(volatile char *)(l->addr + at);
+			asm volatile("" : : "r" (l->addr[at]));
 }
 
 /* Changing one page's permission splits the PMD, and leaves the folio whole. */
@@ -352,6 +353,7 @@ int layout_try_move(struct layout *l, size_t from, size_t to, size_t len)
 	memcpy(page_at(l, to), page_at(l, from), len / SZ_4K * sizeof(*l->page));
 	return make_hole(l, from, len);
 }
+
 int layout_move(struct layout *l, size_t from, size_t to, size_t len)
 {
 	int err = layout_try_move(l, from, to, len);
@@ -404,25 +406,30 @@ static bool in_folio(uint64_t pfn, unsigned int order)
 	return flags[0] & 1 << KPF_COMPOUND_HEAD && !(flags[n] & 1 << KPF_COMPOUND_TAIL);
 }
 
-int layout_prove_order(const struct layout *l, size_t off, size_t len, unsigned int order)
+bool layout_has_order(const struct layout *l, size_t off, size_t len, unsigned int order)
 {
 	size_t pages = (off % SZ_4K + len + SZ_4K - 1) / SZ_4K, i;
 	uint64_t *pfn = calloc(pages, sizeof(*pfn));
-	int err = PASSED;
+	bool all = true;
 
 	if (!pfn)
 		die("out of memory");
 	phys_pfns(l->addr + off, pages, pfn);
-	for (i = 0; i < pages && !err; i++) {
+	for (i = 0; i < pages && all; i++) {
 		/* What follows in the same folio needs no proof. */
 		if (i && pfn[i] == pfn[i - 1] + 1 && pfn[i] % (1UL << order))
 			continue;
-		if (!pfn[i] || !in_folio(pfn[i], order))
-			err = fail("page %zu is not in a folio of %lu KiB", off / SZ_4K + i,
-				   4UL << order);
+		all = pfn[i] && in_folio(pfn[i], order);
 	}
 	free(pfn);
-	return err;
+	return all;
+}
+
+int layout_prove_order(const struct layout *l, size_t off, size_t len, unsigned int order)
+{
+	if (!layout_has_order(l, off, len, order))
+		return fail("not all of the memory is in folios of %lu KiB", 4UL << order);
+	return PASSED;
 }
 
 static void child_main(const struct layout *l, int ready, int go)

@@ -7,7 +7,6 @@
  * (special.c), and random layouts (fuzz.c).
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <stdlib.h>
 
 #include "cases.h"
@@ -25,7 +24,7 @@ struct part {
 
 struct test_case {
 	const struct kind *kind;
-	enum state state;
+	enum fault_state state;
 	const struct part *part;
 	bool writable;
 };
@@ -108,7 +107,7 @@ static int test_case(const void *arg)
 	 * tries that until it is killed, and whoever uses GUP with it.
 	 */
 	if (!err && c->kind->gup_may_hang && !c->writable &&
-	    device_gup(l.addr + l.begin + off, false) == ETIMEDOUT)
+	    !device_gup_ends(l.addr + l.begin + off, false))
 		err = skip("on this kernel, GUP by itself does not end");
 	if (!err) {
 		err = check_region(&l, l.begin + off, len, c->writable,
@@ -127,7 +126,7 @@ static int test_case(const void *arg)
 }
 
 /* Read-only and writable, unless the kind has no such state, or is not the one for this part. */
-static void add_cases(const struct kind *kind, enum state state, const struct part *part)
+static void add_cases(const struct kind *kind, enum fault_state state, const struct part *part)
 {
 	bool all = kind->all_parts && state <= TOUCHED;
 	int writable;
@@ -148,7 +147,7 @@ static void add_cases(const struct kind *kind, enum state state, const struct pa
 static void add_table(void)
 {
 	const struct kind *all;
-	enum state state;
+	enum fault_state state;
 	size_t nr, i, j;
 
 	all = kinds(&nr);
@@ -174,7 +173,8 @@ int main(int argc, char **argv)
 	};
 	static const struct program program = {
 		.about = "Pin memory by /dev/phyr_test, and check it against the page tables.",
-		.options_help = "  --seed N           first seed of the random layouts (default: 1)\n",
+		.options_help =
+			"  --seed N           first seed of the random layouts (default: 1)\n",
 		.options = options,
 		.option = option,
 		.watchdog_s = 120,
