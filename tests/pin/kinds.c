@@ -193,25 +193,26 @@ static int map_odd_64k(struct layout *l, const struct kind *kind)
 static int map_split_64k(struct layout *l, const struct kind *kind)
 {
 	FILE *f = fopen("/sys/kernel/debug/split_huge_pages", "w");
-	int tries, err;
+	int tries, err = PASSED;
 
 	if (!f)
 		die("cannot open /sys/kernel/debug/split_huge_pages: %m");
 	setvbuf(f, NULL, _IONBF, 0);
 	knobs_set(1UL << ORDER_2M, 0);
-	err = layout_map_anon(l, 0, l->len) ?:
-	      layout_write(l, 0, l->len) ?:
-	      layout_prove_order(l, 0, l->len, ORDER_2M);
 	/*
-	 * Whoever looks at a folio at the moment is in the way of its split. So are
-	 * the CPUs' batches of pages: MADV_COLLAPSE has nothing to do but empty them.
+	 * Whoever looks at a folio at the moment is in the way of its split: try
+	 * others. So are the CPUs' batches of pages; MADV_COLLAPSE has nothing to
+	 * do but empty them.
 	 */
-	for (tries = 0; tries < 100 && !err; tries++) {
-		if (layout_has_order(l, 0, l->len, kind->order))
-			break;
-		if (madvise(l->addr, l->len, MADV_COLLAPSE))
+	for (tries = 0; tries < 20 && !err; tries++) {
+		err = layout_map_anon(l, 0, l->len) ?:
+		      layout_write(l, 0, l->len) ?:
+		      layout_prove_order(l, 0, l->len, ORDER_2M);
+		if (!err && madvise(l->addr, l->len, MADV_COLLAPSE))
 			err = fail("MADV_COLLAPSE: %m");
 		fprintf(f, "%d,%p,%p,%u", getpid(), l->addr, l->addr + l->len, kind->order);
+		if (layout_has_order(l, 0, l->len, kind->order))
+			break;
 	}
 	fclose(f);
 	return err ?: layout_prove_order(l, 0, l->len, kind->order);
@@ -467,7 +468,8 @@ static int half_fork(struct layout *l, struct child *child)
 	       advise_threes(l, MADV_DOFORK);
 }
 
-int kind_enter(const struct kind *kind, struct layout *l, enum fault_state state, struct child *child)
+int kind_enter(const struct kind *kind, struct layout *l, enum fault_state state,
+	       struct child *child)
 {
 	int err;
 

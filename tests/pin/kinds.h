@@ -49,6 +49,7 @@ const struct kind *kinds(size_t *nr);
 
 /* Map, and bring to a state. If there is a child that lives then, child->pid is set. */
 int kind_open(const struct kind *kind, struct layout *l);
-int kind_enter(const struct kind *kind, struct layout *l, enum fault_state state, struct child *child);
+int kind_enter(const struct kind *kind, struct layout *l, enum fault_state state,
+	       struct child *child);
 
 #endif
