@@ -193,27 +193,20 @@ static int map_odd_64k(struct layout *l, const struct kind *kind)
 static int map_split_64k(struct layout *l, const struct kind *kind)
 {
 	FILE *f = fopen("/sys/kernel/debug/split_huge_pages", "w");
-	int tries, err = PASSED;
+	int err;
 
 	if (!f)
 		die("cannot open /sys/kernel/debug/split_huge_pages: %m");
-	setvbuf(f, NULL, _IONBF, 0);
 	knobs_set(1UL << ORDER_2M, 0);
-	/*
-	 * Whoever looks at a folio at the moment is in the way of its split: try
-	 * others. So are the CPUs' batches of pages; MADV_COLLAPSE has nothing to
-	 * do but empty them.
-	 */
-	for (tries = 0; tries < 20 && !err; tries++) {
-		err = layout_map_anon(l, 0, l->len) ?:
-		      layout_write(l, 0, l->len) ?:
-		      layout_prove_order(l, 0, l->len, ORDER_2M);
-		if (!err && madvise(l->addr, l->len, MADV_COLLAPSE))
-			err = fail("MADV_COLLAPSE: %m");
-		fprintf(f, "%d,%p,%p,%u", getpid(), l->addr, l->addr + l->len, kind->order);
-		if (layout_has_order(l, 0, l->len, kind->order))
-			break;
-	}
+	err = layout_map_anon(l, 0, l->len) ?:
+	      layout_write(l, 0, l->len) ?:
+	      layout_prove_order(l, 0, l->len, ORDER_2M);
+	/* The CPUs' batches of pages are in the way; this has nothing to do but empty them. */
+	if (!err && madvise(l->addr, l->len, MADV_COLLAPSE))
+		err = fail("MADV_COLLAPSE: %m");
+	/* Stops khugepaged, which would make folios of 2 MiB of them again. */
+	knobs_set(0, 0);
+	fprintf(f, "%d,%p,%p,%u", getpid(), l->addr, l->addr + l->len, kind->order);
 	fclose(f);
 	return err ?: layout_prove_order(l, 0, l->len, kind->order);
 }

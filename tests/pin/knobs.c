@@ -89,7 +89,7 @@ void knobs_open(void)
 	open_knob(&khugepaged, THP "khugepaged/scan_sleep_millisecs");
 	owner = getpid();
 	atexit(restore);
-	/* Nobody but us shall turn small folios into large ones. */
+	/* khugepaged shall rest: it still looks around once whenever 2 MiB are switched on. */
 	write_knob(&khugepaged, "4294967295");
 	knobs_set(0, 0);
 }

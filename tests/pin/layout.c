@@ -406,30 +406,25 @@ static bool in_folio(uint64_t pfn, unsigned int order)
 	return flags[0] & 1 << KPF_COMPOUND_HEAD && !(flags[n] & 1 << KPF_COMPOUND_TAIL);
 }
 
-bool layout_has_order(const struct layout *l, size_t off, size_t len, unsigned int order)
+int layout_prove_order(const struct layout *l, size_t off, size_t len, unsigned int order)
 {
 	size_t pages = (off % SZ_4K + len + SZ_4K - 1) / SZ_4K, i;
 	uint64_t *pfn = calloc(pages, sizeof(*pfn));
-	bool all = true;
+	int err = PASSED;
 
 	if (!pfn)
 		die("out of memory");
 	phys_pfns(l->addr + off, pages, pfn);
-	for (i = 0; i < pages && all; i++) {
+	for (i = 0; i < pages && !err; i++) {
 		/* What follows in the same folio needs no proof. */
 		if (i && pfn[i] == pfn[i - 1] + 1 && pfn[i] % (1UL << order))
 			continue;
-		all = pfn[i] && in_folio(pfn[i], order);
+		if (!pfn[i] || !in_folio(pfn[i], order))
+			err = fail("page %zu is not in a folio of %lu KiB", off / SZ_4K + i,
+				   4UL << order);
 	}
 	free(pfn);
-	return all;
-}
-
-int layout_prove_order(const struct layout *l, size_t off, size_t len, unsigned int order)
-{
-	if (!layout_has_order(l, off, len, order))
-		return fail("not all of the memory is in folios of %lu KiB", 4UL << order);
-	return PASSED;
+	return err;
 }
 
 static void child_main(const struct layout *l, int ready, int go)

@@ -100,7 +100,6 @@ int layout_compare(const struct layout *l, const char *what, size_t off, size_t 
 		   const char *data);
 int layout_verify(const struct layout *l, const char *what);
 /* Every page is in a folio of that order, says /proc/kpageflags. off and len may be odd. */
-bool layout_has_order(const struct layout *l, size_t off, size_t len, unsigned int order);
 int layout_prove_order(const struct layout *l, size_t off, size_t len, unsigned int order);
 
 /* A page's stamps, clipped to its bytes [from, to), of which data has the first. */
