@@ -42,7 +42,7 @@ struct sought {
  */
 static void pin_before_look(void)
 {
-	smp_mb();
+	smp_mb(); /* GUP's pin before our look */
 }
 
 /*
@@ -111,7 +111,8 @@ static __always_inline bool leaf_has(const struct sought *sought, unsigned long 
 
 static bool pud_has(pud_t pud, unsigned long addr, const struct sought *sought)
 {
-	return pud_present(pud) && pud_leaf(pud) && !pud_special(pud) && pud_access_permitted(pud, sought->write) &&
+	return pud_present(pud) && pud_leaf(pud) && !pud_special(pud) &&
+	       pud_access_permitted(pud, sought->write) &&
 	       leaf_has(sought, pud_pfn(pud) + ((addr & ~PUD_MASK) >> PAGE_SHIFT), pud_write(pud));
 }
 
