@@ -4,7 +4,7 @@
 A suite is an executable file in tests/suites. Two comments in it tell about it:
 
     # suite: what it tests, in a line
-    # kernels: each | any      run it for each kernel, or once
+    # kernels: each | together | any    run it for each kernel, for all at once, or once
 
 It is called with the name of a kernel, and prints TAP: "ok NAME", "not ok NAME",
 "ok NAME # SKIP why", and plans ("1..N"), of which there may be several, one in
@@ -14,6 +14,7 @@ out, or that has fewer results than it has planned, or more.
 """
 
 import argparse
+import concurrent.futures
 import fcntl
 import os
 import re
@@ -42,7 +43,9 @@ class Suite:
         with open(self.path, encoding="utf-8") as script:
             text = script.read()
         self.about = self._comment(text, "suite")
-        self.once = self._comment(text, "kernels") == "any"
+        kernels = self._comment(text, "kernels")
+        self.once = kernels == "any"
+        self.together = kernels == "together"
 
     def _comment(self, text, key):
         found = re.search(rf"^# {key}: (.*)$", text, re.MULTILINE)
@@ -68,6 +71,11 @@ class Results:
         else:
             self.passed += 1
 
+    def include(self, other):
+        self.passed += other.passed
+        self.failures += other.failures
+        self.skips += other.skips
+
     def line(self):
         return f"{self.passed} passed, {len(self.failures)} failed, {len(self.skips)} skipped"
 
@@ -80,9 +88,10 @@ def suites():
 class Tap:
     """Reads a suite's output, line by line."""
 
-    def __init__(self, results, where):
+    def __init__(self, results, where, say):
         self.results = results
         self.where = where
+        self.say = say
         self.seen = 0
         self.planned = None
 
@@ -106,16 +115,21 @@ class Tap:
         self.planned, self.seen = None, 0
 
     def fail(self, why):
-        print(f"not ok {why}", flush=True)
+        self.say(f"not ok {why}")
         self.results.add(self.where, False, why)
 
 
-def run_suite(suite, kernel, results):
+def say(line):
+    print(line, flush=True)
+
+
+def run_suite(suite, kernel, out):
+    """Returns the results; its output goes to out, line by line."""
     where = suite.name if suite.once else f"{suite.name} ({kernel})"
-    print(f"# {where}: {suite.about}", flush=True)
+    out(f"# {where}: {suite.about}")
     begin = time.monotonic()
-    failures, passed = len(results.failures), results.passed
-    tap = Tap(results, where)
+    results = Results()
+    tap = Tap(results, where, out)
     log_path = os.path.join(LOGS, f"{suite.name}.{kernel}.log")
     with open(log_path, "wb") as log:
         # Should we be killed, the suite goes too, and its machine with it.
@@ -125,16 +139,30 @@ def run_suite(suite, kernel, results):
         for raw in child.stdout:
             log.write(raw)
             line = raw.decode("utf-8", "replace").rstrip("\r\n")
-            print(line, flush=True)
+            out(line)
             tap.read(line)
         status = child.wait()
     tap.check_plan()
-    if status and len(results.failures) == failures:
+    if status and not results.failures:
         tap.fail(f"the suite exited with status {status}")
-    if len(results.failures) == failures and results.passed == passed:
+    if not results.failures and not results.passed:
         tap.fail("nothing has passed in this suite, nor failed")
-    print(f"# {where}: {time.monotonic() - begin:.0f} s; log: {os.path.relpath(log_path)}",
-          flush=True)
+    out(f"# {where}: {time.monotonic() - begin:.0f} s; log: {os.path.relpath(log_path)}")
+    return results
+
+
+def run_together(suite, kernels):
+    """One machine for each kernel, where a suite needs one CPU only and little memory. The output
+    of the first is shown as it comes, that of the others when it is their turn."""
+    with concurrent.futures.ThreadPoolExecutor(len(kernels)) as pool:
+        held = [[] for _ in kernels]
+        runs = [pool.submit(run_suite, suite, kernel, held[i].append if i else say)
+                for i, kernel in enumerate(kernels)]
+        for lines, run in zip(held, runs):
+            results = run.result()
+            for line in lines:
+                say(line)
+            yield results
 
 
 def only_one():
@@ -180,8 +208,12 @@ def main():
     begin = time.monotonic()
     for name in args.suites or DEFAULT:
         suite = known[name]
-        for kernel in kernels[:1] if suite.once else kernels:
-            run_suite(suite, kernel, results)
+        if suite.together:
+            runs = run_together(suite, kernels)
+        else:
+            runs = (run_suite(suite, kernel, say) for kernel in (kernels[:1] if suite.once else kernels))
+        for run in runs:
+            results.include(run)
 
     print(f"\n# {time.monotonic() - begin:.0f} s in all")
     for skip in results.skips:
