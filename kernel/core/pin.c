@@ -148,18 +148,23 @@ static unsigned long pages_mapped_shared(struct pinner *pinner, unsigned long va
 }
 
 /*
- * Add pins to a folio that has one. A folio that has very many references is
- * left to GUP, which refuses when their number has turned negative. From our
- * limit to there is room for the pages that all CPUs add which have just looked
- * at the number; that preemption is off makes it one task on each.
+ * How many references a folio of so many pages may have for pins to be added. One
+ * that has more is left to GUP, which refuses when their number has turned
+ * negative. From here to there is room for what all CPUs add that have just
+ * looked at the number.
  */
-static bool add_pins(struct folio *folio, unsigned long nr)
+static long most_refs(unsigned long nr_pages)
 {
-	long room = max_t(long, INT_MAX / 4, (long)nr_cpu_ids * folio_nr_pages(folio));
+	return INT_MAX - max_t(long, INT_MAX / 4, (long)nr_cpu_ids * nr_pages);
+}
+
+/* Add pins to a folio that has one. Preemption is off so that it is one task on each CPU. */
+static bool add_pins(struct folio *folio, unsigned long nr, long most)
+{
 	bool added;
 
 	preempt_disable();
-	added = folio_ref_count(folio) <= INT_MAX - room && !folio_add_pins(folio, nr);
+	added = folio_ref_count(folio) <= most && !folio_add_pins(folio, nr);
 	preempt_enable();
 	return added;
 }
@@ -199,7 +204,7 @@ static unsigned long pin_rest_of_folio(struct pinner *pinner, unsigned long va, 
 		nr = pages_mapped_shared(pinner, va, page);
 	if (nr <= 1)
 		return 1;
-	if (!add_pins(folio, nr - 1)) {
+	if (!add_pins(folio, nr - 1, most_refs(folio_nr_pages(folio)))) {
 		/* GUP shall have them then, but not one by one. */
 		pinner->gup_until = va + (nr << PAGE_SHIFT);
 		return 1;
@@ -299,6 +304,7 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 	struct page **pages = pinner->pages;
 	unsigned int gup_flags = pinner->gup_flags;
 	unsigned long pinned, alike, i, at = va;
+	long most = most_refs(in_folio);
 	int ret = 0;
 
 	/* No more at a time than there were, lest much be undone. */
@@ -311,7 +317,7 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 	alike = phyr_folios_mapped(pinner->mm, va, pinner->shift, pages, pinned,
 				   gup_flags & FOLL_WRITE);
 	for (i = 0; i < alike && !ret; i++) {
-		if (!add_pins(page_folio(pages[i]), in_folio - 1))
+		if (!add_pins(page_folio(pages[i]), in_folio - 1, most))
 			break;
 		ret = enter_folio(pinner, pages[i], in_folio);
 	}
