@@ -379,8 +379,8 @@ static void unpin_all(struct phyr_builder *builder)
  * region. The caller does the accounting (RLIMIT_MEMLOCK, pinned_vm).
  *
  * Context: Process context of the memory's owner, may sleep. Takes the
- * mmap_lock for reading where memory must be faulted in. Stops early for a
- * fatal signal.
+ * mmap_lock for reading where memory must be faulted in, and where pages of a
+ * file are mapped for reading only. Stops early for a fatal signal.
  * Return: 0, and phyr_unpin_user() must be called some day. Else nothing is
  * pinned: -EINVAL for a region that is empty, wraps around or has more than
  * UINT_MAX pages; -EINTR for a fatal signal; -ENOMEM for want of memory; or
