@@ -202,6 +202,21 @@ static void in_child(const struct buf *buf, enum child what, int go)
 	_exit(0);
 }
 
+/* Fork a child that goes to in_child() with the reading end of go; negative after fail(). */
+static pid_t start_child(const struct buf *buf, enum child what, int go[2])
+{
+	pid_t child;
+
+	if (pipe(go))
+		return fail("pipe: %m");
+	child = fork();
+	if (child < 0)
+		return fail("fork: %m");
+	if (!child)
+		in_child(buf, what, go[0]);
+	return child;
+}
+
 static int reap(pid_t child)
 {
 	int status;
@@ -234,17 +249,11 @@ static int test_fork(const void *arg)
 	mr = mr_reg(buf.addr + 100, buf.len - 200, ACCESS_ALL);
 	if (!lmr || !mr)
 		goto out;
-	if (pipe(go)) {
-		err = fail("pipe: %m");
-		goto out;
-	}
-	child = fork();
+	child = start_child(&buf, c->child, go);
 	if (child < 0) {
-		err = fail("fork: %m");
+		err = FAILED;
 		goto out;
 	}
-	if (!child)
-		in_child(&buf, c->child, go[0]);
 	if (c->child != CHILD_STAYS) {
 		err = reap(child);
 		if (err)
@@ -293,17 +302,11 @@ static int test_reg_after_fork(const void *arg)
 	if (err)
 		return err;
 	buf_fill(&buf, 52);
-	if (pipe(go)) {
-		err = fail("pipe: %m");
-		goto out;
-	}
-	child = fork();
+	child = start_child(&buf, CHILD_STAYS, go);
 	if (child < 0) {
-		err = fail("fork: %m");
+		err = FAILED;
 		goto out;
 	}
-	if (!child)
-		in_child(&buf, CHILD_STAYS, go[0]);
 	lmr = reg_local(l);
 	/* For reading only first: even that needs a page that is the parent's alone. */
 	ro = mr_reg(buf.addr + 100, buf.len - 200, IBV_ACCESS_REMOTE_READ);
