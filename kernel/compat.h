@@ -8,6 +8,8 @@
 #ifndef PHYR_COMPAT_H
 #define PHYR_COMPAT_H
 
+#include <linux/dma-mapping.h>
+#include <linux/iommu-dma.h>
 #include <linux/mm.h>
 
 #ifndef HAVE_FOLIO_ADD_PINS
@@ -37,6 +39,91 @@ static inline int folio_add_pins(struct folio *folio, unsigned int pins)
 static inline bool vma_is_cow_mapping(const struct vm_area_struct *vma)
 {
 	return is_cow_mapping(vma->vm_flags);
+}
+#endif
+
+#ifndef HAVE_DMA_MAP_PHYS
+static inline dma_addr_t dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
+				      enum dma_data_direction dir, unsigned long attrs)
+{
+	return dma_map_page_attrs(dev, pfn_to_page(PHYS_PFN(phys)), offset_in_page(phys), size, dir, attrs);
+}
+
+static inline void dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
+				  enum dma_data_direction dir, unsigned long attrs)
+{
+	dma_unmap_page_attrs(dev, addr, size, dir, attrs);
+}
+#endif
+
+#ifdef HAVE_DMA_IOVA
+static inline bool phyr_dma_wants_table(struct device *dev)
+{
+	return false;
+}
+#else
+/* A kernel without these calls: there never is a stretch of IOVA to use them on. */
+struct dma_iova_state {
+	dma_addr_t addr;
+};
+
+static inline bool dma_iova_try_alloc(struct device *dev, struct dma_iova_state *state,
+				      phys_addr_t phys, size_t size)
+{
+	return false;
+}
+
+static inline size_t dma_iova_size(struct dma_iova_state *state)
+{
+	return 0;
+}
+
+static inline void dma_iova_free(struct device *dev, struct dma_iova_state *state)
+{
+}
+
+static inline int dma_iova_link(struct device *dev, struct dma_iova_state *state,
+				phys_addr_t phys, size_t offset, size_t size,
+				enum dma_data_direction dir, unsigned long attrs)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline int dma_iova_sync(struct device *dev, struct dma_iova_state *state,
+				size_t offset, size_t size)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void dma_iova_unlink(struct device *dev, struct dma_iova_state *state, size_t offset,
+				   size_t size, enum dma_data_direction dir, unsigned long attrs)
+{
+}
+
+/* There, dma_map_sgtable() is what puts a whole region into one stretch. */
+static inline bool phyr_dma_wants_table(struct device *dev)
+{
+	return use_dma_iommu(dev);
+}
+#endif
+
+#ifdef HAVE_DMA_REQUIRE_COHERENT
+/* Refused by the kernel itself. */
+static inline bool phyr_dma_bounced(struct device *dev, dma_addr_t addr)
+{
+	return false;
+}
+#else
+#define DMA_ATTR_REQUIRE_COHERENT 0
+
+/*
+ * Whether what the CPU sees and what the device sees can differ. An IOMMU does
+ * that to parts of pages only, and we map whole ones. Of the rest, those with
+ * mapping operations of their own (Xen) never say no.
+ */
+static inline bool phyr_dma_bounced(struct device *dev, dma_addr_t addr)
+{
+	return !use_dma_iommu(dev) && dma_need_sync(dev, addr);
 }
 #endif
 

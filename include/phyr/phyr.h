@@ -7,19 +7,27 @@
  * order of the region's bytes, and finds the physical address of any byte of
  * it. phyr_pin_user() makes an array of pinned memory, at a cost that follows
  * the number of folios and not the number of pages; phyr_unpin_user() undoes it.
+ * phyr_dma_map() gives a device access to an array's memory, and a DMA list that
+ * says where the device finds it, with as few entries as the machine allows.
  *
  * Words used here and in kernel/core:
  *
  *  region  the bytes [start, start + len) of a user address space
  *  offset  distance of a byte from the region's first byte
  *  run     phyr that no neighbour continues: the array's "nr" counts runs
+ *  range   the same for a device: contiguous DMA addresses, as long as they go on
+ *  entry   (part of) a range that keeps to the limits which the device states
  *  end     is open: the first byte (or page) that is no longer in
  */
 #ifndef PHYR_PHYR_H
 #define PHYR_PHYR_H
 
 #include <asm/barrier.h>
+#include <linux/dma-direction.h>
 #include <linux/types.h>
+
+struct device;
+struct sg_table;
 
 /**
  * struct phyr - a physically contiguous range
@@ -140,5 +148,100 @@ void phyr_array_free(struct phyr_array *array);
 
 int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, bool writable);
 void phyr_unpin_user(struct phyr_array *array, bool dirty);
+
+int phyr_alloc_sgtable(struct sg_table *table, const struct phyr_array *array, size_t max_segment);
+
+/**
+ * struct phyr_dma - contiguous DMA addresses
+ * @addr: DMA address of the first byte
+ * @len: length in bytes
+ */
+struct phyr_dma {
+	dma_addr_t addr;
+	size_t len;
+};
+
+/**
+ * struct phyr_dma_list - where a device finds the bytes of a region
+ * @ranges: an array over the same offsets, with DMA in place of physical addresses
+ * @nr: number of entries, that is, how often phyr_dma_next_entry() gives one
+ * @max_segment: what dma_get_max_seg_size() said: no entry is longer
+ * @boundary: what dma_get_seg_boundary() said: no entry crosses a multiple of one more
+ *
+ * Made by phyr_dma_map(). It does not change, and readers need no lock.
+ */
+struct phyr_dma_list {
+	struct phyr_array ranges;
+	unsigned long nr;
+	size_t max_segment;
+	u64 boundary;
+};
+
+struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *array,
+				   enum dma_data_direction dir, unsigned long attrs);
+void phyr_dma_unmap(struct phyr_dma_list *list);
+
+/**
+ * phyr_dma_find - the DMA address of an offset
+ * @list: the list
+ * @offset: offset of a byte in the region
+ *
+ * As phyr_array_find(): it need not reach to the end of the range, and knows
+ * nothing of the device's limits.
+ *
+ * Context: Any. The caller keeps the list alive.
+ * Return: The DMA addresses from that byte on; their length is 0 if @offset is
+ * not in the region.
+ */
+static inline struct phyr_dma phyr_dma_find(const struct phyr_dma_list *list, size_t offset)
+{
+	struct phyr found = phyr_array_find(&list->ranges, offset);
+
+	return (struct phyr_dma){ .addr = found.addr, .len = found.len };
+}
+
+/**
+ * struct phyr_dma_iter - a place in a list, for phyr_dma_next_entry()
+ * @ranges: the next range
+ * @rest: what is left of this one
+ */
+struct phyr_dma_iter {
+	struct phyr_iter ranges;
+	struct phyr rest;
+};
+
+bool phyr_dma_next_entry(const struct phyr_dma_list *list, struct phyr_dma_iter *iter,
+			 struct phyr_dma *entry);
+
+unsigned long phyr_dma_best_block(const struct phyr_dma_list *list, unsigned long sizes, u64 iova);
+size_t phyr_dma_nr_blocks(const struct phyr_dma_list *list, unsigned long size, u64 iova);
+
+/**
+ * phyr_dma_next_block - iterate over a list in blocks of equal size
+ * @list: the list
+ * @offset: where the iteration has got to; 0 at first
+ * @size: size of the blocks: what phyr_dma_best_block() returned, or a power of
+ *	two up to PAGE_SIZE
+ * @block: where to put the block's DMA address, a multiple of @size
+ *
+ * What rdma_umem_for_each_dma_block() does for scatterlists: a page table with
+ * these blocks, one behind the other, is one of the region. Bytes of the first
+ * block before the region, and of the last block behind it, are not the
+ * region's: the device must keep to the bytes of the MR.
+ *
+ * Context: Any.
+ * Return: false when there are no more blocks, and @block is not written.
+ */
+static inline bool phyr_dma_next_block(const struct phyr_dma_list *list, size_t *offset,
+				       unsigned long size, dma_addr_t *block)
+{
+	struct phyr_dma found = phyr_dma_find(list, *offset);
+
+	if (!found.len)
+		return false;
+	*block = found.addr & ~((dma_addr_t)size - 1);
+	*offset += size - (found.addr & (size - 1));
+	return true;
+}
 
 #endif

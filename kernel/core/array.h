@@ -13,4 +13,13 @@
 void phyr_array_set_one(struct phyr_array *array, u64 addr);
 int phyr_array_alloc_extents(struct phyr_array *array, unsigned long nr, unsigned long buckets);
 
+/*
+ * Where a region begins in the user's address space, modulo the size of the
+ * array's blocks: an array of DMA addresses over the same region has them too.
+ */
+static inline size_t phyr_array_frame(const struct phyr_array *array)
+{
+	return array->block == &array->one ? array->one & ~PAGE_MASK : array->skew;
+}
+
 #endif

@@ -13,7 +13,7 @@
 #include <linux/sched.h>
 #include <linux/sizes.h>
 
-#include "array.h"
+#include "pages.h"
 #include "unpin.h"
 
 /* Folios unpinned between two looks at the scheduler: less than a millisecond. */
@@ -137,11 +137,10 @@ static void unpin_single_pages(const struct phyr_array *array, bool dirty)
 static void unpin_extents(struct unpinner *unpinner, const struct phyr_array *array)
 {
 	struct phyr_iter iter = {};
-	struct phyr run;
+	struct phyr pages;
 
-	while (phyr_array_next_run(array, &iter, &run))
-		unpin_pages(unpinner, pfn_to_page(PHYS_PFN(run.addr)),
-			    PHYS_PFN((run.addr & ~PAGE_MASK) + run.len + PAGE_SIZE - 1));
+	while (phyr_array_next_pages(array, &iter, &pages))
+		unpin_pages(unpinner, pfn_to_page(PHYS_PFN(pages.addr)), PHYS_PFN(pages.len));
 }
 
 /**

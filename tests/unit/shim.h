@@ -20,6 +20,9 @@ typedef uint8_t u8;
 typedef uint32_t u32;
 typedef uint64_t u64;
 typedef uint64_t phys_addr_t;
+typedef uint64_t dma_addr_t;
+
+enum dma_data_direction { DMA_BIDIRECTIONAL };
 
 #define PAGE_SHIFT 12
 #define PAGE_SIZE (1UL << PAGE_SHIFT)

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * From an array to a DMA list: give a device access to pinned memory.
+ *
+ * There are three ways to map a region, in the order of preference:
+ *
+ *  iova   One stretch of the IOMMU's address space for the whole region, into
+ *         which the runs are linked one behind the other: the device sees one
+ *         range (newer kernels; needs an IOMMU that translates).
+ *  table  dma_map_sgtable() of a scatterlist made for this purpose, as the
+ *         IOMMU layer of older kernels puts a list into one stretch, and offers
+ *         nothing else that does. The list must be kept for unmapping.
+ *  each   One call a run: no IOMMU, or no stretch that is long enough.
+ *
+ * Whichever it is, whole pages are mapped, as for a scatterlist of ib_umem: a
+ * device that is not trusted would else get copies of the first page and the last.
+ *
+ * A DMA list is kept as one more array, "ranges", over the same offsets: so it
+ * is as compact, and found in as quickly. It holds ranges as long as they are;
+ * where the device wants shorter ones, these are cut when asked for. The runs
+ * that were mapped are not in it (two of them can become one range), so they
+ * are taken from the array of the memory again for unmapping.
+ *
+ * The device and the CPU use the memory at the same time and for as long as
+ * they like. So there is nothing to sync, and a mapping that would need it (a
+ * bounce buffer, or a device that does not snoop caches) is refused.
+ */
+#include <linux/dma-map-ops.h>
+#include <linux/dma-mapping.h>
+#include <linux/err.h>
+#include <linux/export.h>
+#include <linux/iommu-dma.h>
+#include <linux/minmax.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+
+#include "array.h"
+#include "builder.h"
+#include "compat.h"
+#include "pages.h"
+
+/* Runs unmapped between two looks at the scheduler, where that costs a flush of the IOTLB. */
+#define UNLINK_RUNS 65536
+
+enum way { WAY_IOVA, WAY_TABLE, WAY_EACH };
+
+/**
+ * struct mapping - a DMA list and what is needed to undo it
+ * @list: what the caller sees
+ * @dev: the device
+ * @memory: array of the memory that is mapped
+ * @dir: direction
+ * @attrs: DMA_ATTR_* flags
+ * @way: how it is mapped
+ * @iova: WAY_IOVA: the stretch of addresses
+ * @table: WAY_TABLE: the scatterlist
+ */
+struct mapping {
+	struct phyr_dma_list list;
+	struct device *dev;
+	const struct phyr_array *memory;
+	enum dma_data_direction dir;
+	unsigned long attrs;
+	enum way way;
+	union {
+		struct dma_iova_state iova;
+		struct sg_table table;
+	};
+};
+
+/* --- iova --- */
+
+/*
+ * Unlink the first bytes, as many as were linked. In parts, so that others can
+ * run: but only where the parts were linked apart, since the IOMMU may have a
+ * single entry for what was linked at once.
+ */
+static void unmap_iova(struct mapping *mapping, size_t linked)
+{
+	size_t unlinked = 0, end = 0;
+	struct phyr_iter iter = {};
+	unsigned int runs = 0;
+	struct phyr pages;
+
+	while (end < linked && phyr_array_next_pages(mapping->memory, &iter, &pages)) {
+		end += pages.len;
+		if (++runs % UNLINK_RUNS && end < linked)
+			continue;
+		dma_iova_unlink(mapping->dev, &mapping->iova, unlinked, end - unlinked,
+				mapping->dir, mapping->attrs);
+		unlinked = end;
+		cond_resched();
+	}
+	dma_iova_free(mapping->dev, &mapping->iova);
+}
+
+static int map_iova(struct mapping *mapping, struct phyr_builder *ranges)
+{
+	struct phyr_iter iter = {};
+	unsigned int steps = 0;
+	struct phyr pages;
+	size_t linked = 0;
+	int ret = 0;
+
+	while (!ret && phyr_array_next_pages(mapping->memory, &iter, &pages)) {
+		ret = dma_iova_link(mapping->dev, &mapping->iova, pages.addr, linked, pages.len,
+				    mapping->dir, mapping->attrs);
+		if (ret)
+			break;
+		linked += pages.len;
+		ret = phyr_breathe_killable(&steps);
+	}
+	if (!ret)
+		ret = dma_iova_sync(mapping->dev, &mapping->iova, 0, linked);
+	if (!ret)
+		ret = phyr_builder_add(ranges, mapping->iova.addr, linked);
+	if (ret)
+		unmap_iova(mapping, linked);
+	return ret;
+}
+
+/*
+ * Whether there is an IOMMU, with room for the region. Runs can be linked one
+ * behind the other if its pages are not larger than ours.
+ */
+static bool alloc_iova(struct mapping *mapping, size_t bytes)
+{
+	if (dma_get_merge_boundary(mapping->dev) & PAGE_MASK)
+		return false;
+	return dma_iova_try_alloc(mapping->dev, &mapping->iova, 0, bytes);
+}
+
+/* --- table --- */
+
+static void unmap_table(struct mapping *mapping)
+{
+	dma_unmap_sgtable(mapping->dev, &mapping->table, mapping->dir, mapping->attrs);
+	sg_free_table(&mapping->table);
+}
+
+static int map_table(struct mapping *mapping, struct phyr_builder *ranges)
+{
+	u64 max_segment = min_t(u64, mapping->list.max_segment - 1, mapping->list.boundary) + 1;
+	struct scatterlist *sg;
+	unsigned int steps = 0;
+	int ret, i;
+
+	ret = phyr_alloc_sgtable(&mapping->table, mapping->memory, max_segment);
+	if (ret)
+		return ret;
+	ret = dma_map_sgtable(mapping->dev, &mapping->table, mapping->dir, mapping->attrs);
+	if (ret) {
+		sg_free_table(&mapping->table);
+		return ret;
+	}
+	for_each_sgtable_dma_sg(&mapping->table, sg, i) {
+		ret = phyr_builder_add(ranges, sg_dma_address(sg), sg_dma_len(sg));
+		if (!ret)
+			ret = phyr_breathe_killable(&steps);
+		if (ret) {
+			unmap_table(mapping);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/* --- each --- */
+
+/* Unmap the runs that a range is made of. Where the next one is, iter knows. */
+static void unmap_range(struct mapping *mapping, const struct phyr *range, struct phyr_iter *iter,
+			unsigned int *steps)
+{
+	struct phyr pages;
+	size_t done;
+
+	for (done = 0; done < range->len; done += pages.len) {
+		phyr_array_next_pages(mapping->memory, iter, &pages);
+		dma_unmap_phys(mapping->dev, range->addr + done, pages.len, mapping->dir,
+			       mapping->attrs);
+		phyr_breathe(steps);
+	}
+}
+
+static void unmap_each(struct mapping *mapping)
+{
+	struct phyr_iter iter = {}, ranges = {};
+	unsigned int steps = 0;
+	struct phyr range;
+
+	while (phyr_array_next_pages(&mapping->list.ranges, &ranges, &range))
+		unmap_range(mapping, &range, &iter, &steps);
+}
+
+/* The same where there are no more ranges than the builder has. */
+static void unmap_some(struct mapping *mapping, struct phyr_builder *ranges)
+{
+	struct phyr_iter iter = {};
+	unsigned int steps = 0;
+	struct phyr *range;
+	unsigned long nr;
+
+	while ((nr = phyr_builder_take(ranges, &range)))
+		for (; nr; nr--, range++)
+			unmap_range(mapping, range, &iter, &steps);
+}
+
+static int map_run(struct mapping *mapping, const struct phyr *pages, struct phyr_builder *ranges)
+{
+	struct device *dev = mapping->dev;
+	dma_addr_t addr;
+	int ret;
+
+	addr = dma_map_phys(dev, pages->addr, pages->len, mapping->dir, mapping->attrs);
+	/* What dma_map_sgtable() says: no room in the IOMMU, or memory out of the device's reach. */
+	if (dma_mapping_error(dev, addr))
+		return use_dma_iommu(dev) ? -ENOMEM : -EIO;
+	ret = phyr_dma_bounced(dev, addr) ? -EIO : phyr_builder_add(ranges, addr, pages->len);
+	if (ret)
+		dma_unmap_phys(dev, addr, pages->len, mapping->dir, mapping->attrs);
+	return ret;
+}
+
+static int map_each(struct mapping *mapping, struct phyr_builder *ranges)
+{
+	struct phyr_iter iter = {};
+	unsigned int steps = 0;
+	struct phyr pages;
+	int ret = 0;
+
+	while (!ret && phyr_array_next_pages(mapping->memory, &iter, &pages)) {
+		ret = map_run(mapping, &pages, ranges);
+		if (!ret)
+			ret = phyr_breathe_killable(&steps);
+	}
+	if (ret)
+		unmap_some(mapping, ranges);
+	return ret;
+}
+
+/* --- all three --- */
+
+static int map(struct mapping *mapping, size_t bytes, struct phyr_builder *ranges)
+{
+	if (alloc_iova(mapping, bytes)) {
+		mapping->way = WAY_IOVA;
+		return map_iova(mapping, ranges);
+	}
+	if (phyr_dma_wants_table(mapping->dev)) {
+		mapping->way = WAY_TABLE;
+		return map_table(mapping, ranges);
+	}
+	mapping->way = WAY_EACH;
+	return map_each(mapping, ranges);
+}
+
+/* Undo a mapping whose ranges are still in the builder, if that is given, or else in the list. */
+static void unmap(struct mapping *mapping, struct phyr_builder *ranges)
+{
+	switch (mapping->way) {
+	case WAY_IOVA:
+		unmap_iova(mapping, dma_iova_size(&mapping->iova));
+		break;
+	case WAY_TABLE:
+		unmap_table(mapping);
+		break;
+	case WAY_EACH:
+		if (ranges)
+			unmap_some(mapping, ranges);
+		else
+			unmap_each(mapping);
+		break;
+	}
+}
+
+/* Free what a builder has. */
+static void drop(struct phyr_builder *ranges)
+{
+	struct phyr *range;
+
+	while (phyr_builder_take(ranges, &range))
+		;
+}
+
+static unsigned long count_entries(const struct phyr_dma_list *list)
+{
+	struct phyr_dma_iter iter = {};
+	unsigned int steps = 0;
+	struct phyr_dma entry;
+	unsigned long nr = 0;
+
+	while (phyr_dma_next_entry(list, &iter, &entry)) {
+		nr++;
+		phyr_breathe(&steps);
+	}
+	return nr;
+}
+
+/**
+ * phyr_dma_map - give a device access to the memory of an array
+ * @dev: the device; its DMA mask and its limits (dma_set_max_seg_size(),
+ *	dma_set_seg_boundary()) have been set
+ * @array: array from phyr_pin_user()
+ * @dir: which way data goes: DMA_BIDIRECTIONAL if the device may do as it likes
+ * @attrs: DMA_ATTR_* flags that ib_umem would give, such as
+ *	DMA_ATTR_WEAK_ORDERING; DMA_ATTR_REQUIRE_COHERENT is understood
+ *
+ * Whole pages are mapped: the device can reach the rest of the first page and of
+ * the last. How many ranges there are depends on the machine: one, if there is an
+ * IOMMU that translates and has room for the region in one piece; else not
+ * more than runs.
+ *
+ * Devices without DMA of their own (ib_uses_virt_dma()) do not need this.
+ *
+ * Context: May sleep. The caller holds @dev (its driver stays bound) and keeps
+ * @array, and the pins of its memory, until after phyr_dma_unmap(). Stops
+ * early for a fatal signal.
+ * Return: The list, for phyr_dma_unmap(). Else nothing is mapped: ERR_PTR() of -ENOMEM
+ * for want of memory or of IOMMU address space; -EIO if the device cannot reach the
+ * memory without a bounce buffer; -EOPNOTSUPP if it does not see what is in the
+ * caches of the CPU; -EINTR for a fatal signal; -EINVAL for an empty array; or
+ * what the IOMMU's driver returns.
+ */
+struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *array,
+				   enum dma_data_direction dir, unsigned long attrs)
+{
+	struct phyr_builder ranges;
+	struct mapping *mapping;
+	size_t frame, bytes;
+	int ret;
+
+	if (!array->len)
+		return ERR_PTR(-EINVAL);
+	if (!dev_is_dma_coherent(dev))
+		return ERR_PTR(-EOPNOTSUPP);
+
+	mapping = kzalloc(sizeof(*mapping), GFP_KERNEL);
+	if (!mapping)
+		return ERR_PTR(-ENOMEM);
+	mapping->dev = dev;
+	mapping->memory = array;
+	mapping->dir = dir;
+	mapping->attrs = attrs | DMA_ATTR_REQUIRE_COHERENT;
+	mapping->list.max_segment = dma_get_max_seg_size(dev);
+	mapping->list.boundary = dma_get_seg_boundary(dev);
+
+	/* Where the region begins, as far as blocks of its size are concerned. */
+	frame = phyr_array_frame(array);
+	bytes = PAGE_ALIGN((frame & ~PAGE_MASK) + array->len);
+	phyr_builder_init(&ranges, frame & PAGE_MASK);
+	ret = map(mapping, bytes, &ranges);
+	if (ret)
+		goto err_drop;
+	ret = phyr_builder_finish(&ranges, &mapping->list.ranges, frame, array->len);
+	if (ret)
+		goto err_unmap;
+	mapping->list.nr = count_entries(&mapping->list);
+	return &mapping->list;
+
+err_unmap:
+	unmap(mapping, &ranges);
+err_drop:
+	drop(&ranges);
+	kfree(mapping);
+	return ERR_PTR(ret);
+}
+EXPORT_SYMBOL_GPL(phyr_dma_map);
+
+/**
+ * phyr_dma_unmap - undo phyr_dma_map()
+ * @list: the list, freed
+ *
+ * The device must have ended all access, and cannot reach the memory afterwards
+ * if there is an IOMMU. The memory's array must still be there, and its pins.
+ *
+ * Context: May sleep.
+ */
+void phyr_dma_unmap(struct phyr_dma_list *list)
+{
+	struct mapping *mapping = container_of(list, struct mapping, list);
+
+	unmap(mapping, NULL);
+	phyr_array_free(&list->ranges);
+	kfree(mapping);
+}
+EXPORT_SYMBOL_GPL(phyr_dma_unmap);
