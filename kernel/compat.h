@@ -127,6 +127,68 @@ static inline bool phyr_dma_bounced(struct device *dev, dma_addr_t addr)
 }
 #endif
 
+/* For kernel/umem, after the RDMA core's headers. */
+#ifdef IB_UMEM_H
+
+/* Where no device can say so, none has its DMA go through bounce buffers. */
+static inline bool ib_device_bounces_dma(const struct ib_device *device)
+{
+#ifdef HAVE_IB_CC_DMA_BOUNCE
+	return device->cc_dma_bounce;
+#else
+	return false;
+#endif
+}
+
+/* How ib_umem maps for DMA. Kernels that unmap with the same attributes keep them. */
+static inline unsigned long ib_umem_set_dma_attrs(struct ib_umem *umem, int access)
+{
+	unsigned long attrs = DMA_ATTR_REQUIRE_COHERENT;
+
+	if (access & IB_ACCESS_RELAXED_ORDERING)
+		attrs |= DMA_ATTR_WEAK_ORDERING;
+#ifdef HAVE_IB_UMEM_DMA_ATTRS
+	umem->dma_attrs = attrs;
+#endif
+	return attrs;
+}
+
+#endif /* IB_UMEM_H */
+
+/* For the livepatch: the function from which drivers get user memory. */
+#ifdef PHYR_LIVEPATCH_H
+#ifdef HAVE_IB_UMEM_GET_DESC
+/* It can be asked for memory of several kinds. The checks, and their order, are the kernel's. */
+static struct ib_umem *phyr_umem_get_desc(struct ib_device *device,
+					  const struct ib_uverbs_buffer_desc *desc, int access)
+{
+	struct ib_umem_dmabuf *dmabuf;
+
+	if (desc->flags & ~IB_UVERBS_BUFFER_DESC_FLAGS_KNOWN_MASK)
+		return ERR_PTR(-EINVAL);
+	if (overflows_type(desc->addr, unsigned long) || overflows_type(desc->length, size_t))
+		return ERR_PTR(-EOVERFLOW);
+
+	switch (desc->type) {
+	case IB_UVERBS_BUFFER_TYPE_VA:
+		return phyr_umem_get_va(device, desc->addr, desc->length, access);
+	case IB_UVERBS_BUFFER_TYPE_DMABUF:
+		dmabuf = ib_umem_dmabuf_get_pinned(device, desc->addr, desc->length, desc->fd,
+						   access);
+		return IS_ERR(dmabuf) ? ERR_CAST(dmabuf) : &dmabuf->umem;
+	default:
+		return ERR_PTR(-EINVAL);
+	}
+}
+
+#define UMEM_FUNCTION "ib_umem_get_desc"
+#define umem_function phyr_umem_get_desc
+#else
+#define UMEM_FUNCTION "ib_umem_get"
+#define umem_function phyr_umem_get_va
+#endif
+#endif /* PHYR_LIVEPATCH_H */
+
 /* For the files that stand in for a part of rxe, after rxe's own headers. */
 #ifdef RXE_LOC_H
 
