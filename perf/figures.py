@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""From samples to figures: for each region and each bandwidth test the medians of both drivers,
-their ratio and its spread.
+"""From samples to figures: for each region and each bandwidth test the medians of stock and of what
+is compared with it, their ratio and its spread.
 
-A ratio tells how many times phyr is better: stock/phyr of times, phyr/stock of bandwidths.
+Drivers are stock; livepatch, which is stock with registration by phyr_umem.ko; and phyr.  A ratio
+tells how many times better than stock one is: stock/phyr of times, phyr/stock of bandwidths.
 It is that of the two medians; its spread is from the smallest to the largest ratio of one round.
 (A ratio of medians lies within: if every round's is at most r, so is it.)
 """
 
 from statistics import median
 
-DRIVERS = ["stock", "phyr"]
+DRIVERS = ["stock", "livepatch", "phyr"]
 BANDWIDTH_TESTS = ["ib_write_bw", "ib_read_bw", "ib_send_bw"]
 BANDWIDTH_BYTES = 65536
 
@@ -22,20 +23,21 @@ BACKINGS = ["4k", "mthp16k", "mthp32k", "mthp64k", "mthp128k", "mthp256k", "mthp
 STOCK_LIMIT = GIB
 
 
-def compare(stock, phyr, numerator):
-    """The figures of two series, {round: value} each; numerator is the driver on top of the ratio."""
+def compare(stock, other, numerator, name="phyr"):
+    """The figures of two series, {round: value} each; name is that of the other driver, numerator the
+    one on top of the ratio."""
     figure = {"stock": median(stock.values()) if stock else None,
-              "phyr": median(phyr.values()) if phyr else None,
-              "rounds": len(stock.keys() & phyr.keys()), "ratio": None, "ratio_min": None,
+              name: median(other.values()) if other else None,
+              "rounds": len(stock.keys() & other.keys()), "ratio": None, "ratio_min": None,
               "ratio_max": None}
     if not figure["rounds"]:
         return figure
 
-    def ratio(s, p):
-        return s / p if numerator == "stock" else p / s
+    def ratio(s, o):
+        return s / o if numerator == "stock" else o / s
 
-    each = [ratio(stock[r], phyr[r]) for r in stock.keys() & phyr.keys()]
-    figure.update(ratio=ratio(figure["stock"], figure["phyr"]), ratio_min=min(each), ratio_max=max(each))
+    each = [ratio(stock[r], other[r]) for r in stock.keys() & other.keys()]
+    figure.update(ratio=ratio(figure["stock"], figure[name]), ratio_min=min(each), ratio_max=max(each))
     return figure
 
 
@@ -55,11 +57,14 @@ def derive_region(key, samples):
         known = [row[fact] for row in rows["phyr"].values() if row[fact] is not None]
         return max(known, default=None)
 
+    def times(name):
+        return {time: compare(series("stock", time), series(name, time), "stock", name)
+                for time in ("reg_usec", "dereg_usec")}
+
     backing, size, aliased = key
     return {
         "backing": BACKINGS[backing], "bytes": size, "aliased": aliased,
-        "reg_usec": compare(series("stock", "reg_usec"), series("phyr", "reg_usec"), "stock"),
-        "dereg_usec": compare(series("stock", "dereg_usec"), series("phyr", "dereg_usec"), "stock"),
+        **times("phyr"), "livepatch": times("livepatch"),
         "entries": largest("entries"), "metadata": largest("metadata"),
         # the name of an error, None where all went well, "-" where nothing was tried
         **{f"{driver}_error": next((row["error"] or row["failed"] for row in rows[driver].values()
@@ -73,7 +78,7 @@ def find_failures(kernel, samples):
     return [f"{kernel}, round {s['round']}, {s['driver']}: {row['bytes']} bytes on {row['backing']}: "
             f"{row['failed']}: {row['reason'] or row['error']}"
             for s in samples for row in s["registrations"]
-            if row["failed"] and not (s["driver"] == "stock" and row["failed"] == "registration"
+            if row["failed"] and not (s["driver"] != "phyr" and row["failed"] == "registration"
                                       and row["bytes"] > STOCK_LIMIT)]
 
 
@@ -89,7 +94,7 @@ def derive_bandwidth(measured):
     """Add the bandwidths, where they were measured."""
     measured["bandwidth"] = {
         test: compare(*({s["round"]: s["bandwidth"][test] for s in measured["samples"]
-                         if s["driver"] == driver} for driver in DRIVERS), "phyr")
+                         if s["driver"] == driver} for driver in ("stock", "phyr")), "phyr")
         for test in BANDWIDTH_TESTS}
 
 

@@ -2,9 +2,9 @@
 """What perf/demo and the benchmarks of perf/run share: boot a machine, have a plan carried out in it,
 read what came back.
 
-One boot for each kernel.  In it the two drivers take turns on rxe0, round by round, so that what
-changes slowly (load of the host, fragmentation of the guest's memory) meets both alike; every
-second round starts with the other driver, which spares a change of driver and evens out what the
+One boot for each kernel.  In it the drivers take turns on rxe0, round by round, so that what
+changes slowly (load of the host, fragmentation of the guest's memory) meets all alike; every
+second round has them in the other order, which spares a change of driver and evens out what the
 order does.  A ratio is formed within a round first: the spread of these is its error bar.
 
 An emulated machine is told to be steady: its clock counts the instructions of its one CPU, since
@@ -41,7 +41,7 @@ EVERY = float("inf")
 
 # A call of ib_reg_mr.
 Step = collections.namedtuple("Step", "name sizes backings iterations rounds options drivers",
-                              defaults=("", figures.DRIVERS))
+                              defaults=("", ["stock", "phyr"]))
 
 PROGRAM = os.path.splitext(os.path.basename(sys.argv[0]))[0]
 started = time.monotonic()
@@ -58,10 +58,11 @@ class Failed(Exception):
 # --- what the guest is told to do ---
 
 
-def turns(rounds):
+def turns(steps, rounds):
     """(round, driver) in order: stock, phyr; phyr, stock; stock, phyr; ..."""
+    drivers = [d for d in figures.DRIVERS if any(d in s.drivers for s in steps)]
     for number in range(1, rounds + 1):
-        for driver in figures.DRIVERS[::1 if number % 2 else -1]:
+        for driver in drivers[::1 if number % 2 else -1]:
             yield number, driver
 
 
@@ -74,7 +75,7 @@ def plan(steps, rounds, more=lambda number, driver: []):
     """The lines for the guest; more() gives further ones for the end of a driver's turn."""
     lines = ["facts facts"]
     loaded = None
-    for number, driver in turns(rounds):
+    for number, driver in turns(steps, rounds):
         if driver != loaded:
             lines += [f"say loading {driver}", f"rxe {driver}"]
             loaded = driver
@@ -161,7 +162,7 @@ def read_registration(path):
 def collect(kernel, steps, rounds, raw, more=lambda number, driver: {}):
     """All that was measured on a kernel: facts and samples; more() gives what else a sample holds."""
     samples = []
-    for number, driver in turns(rounds):
+    for number, driver in turns(steps, rounds):
         registrations, warnings = [], []
         for s in due(steps, number, driver):
             rows, words = read_registration(os.path.join(raw, f"reg.{number}.{driver}.{s.name}"))

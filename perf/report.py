@@ -25,10 +25,11 @@ def ratio(figure):
     return [human_ratio(figure["ratio"]), spread if figure["rounds"] > 1 else "one round"]
 
 
-def region_cells(r):
-    reg, dereg = r["reg_usec"], r["dereg_usec"]
+def region_cells(r, livepatch):
+    reg, dereg, patched = r["reg_usec"], r["dereg_usec"], r["livepatch"]["reg_usec"]
     return [r["backing"], human_bytes(r["bytes"]) + ALIASED * r["aliased"],
             time(reg, "stock", r["stock_error"]), time(reg, "phyr", r["phyr_error"]), *ratio(reg),
+            *([time(patched, "livepatch", None), *ratio(patched)] if livepatch else []),
             time(dereg, "stock", None), time(dereg, "phyr", None), *ratio(dereg),
             "-" if r["entries"] is None else str(r["entries"]),
             "-" if r["metadata"] is None else human_metadata(r["metadata"])]
@@ -43,9 +44,14 @@ def machine(measured):
 
 def region_table(measured):
     """Lines: a row for each region, and what its signs mean."""
+    livepatch = any(r["livepatch"]["reg_usec"]["livepatch"] for r in measured["regions"])
     header = ["memory", "size", "stock reg", "phyr reg", "ratio", "spread",
+              *(["livepatch reg", "ratio", "spread"] if livepatch else []),
               "stock dereg", "phyr dereg", "ratio", "spread", "entries", "metadata"]
-    lines = align([header, *map(region_cells, measured["regions"])], 1)
+    lines = align([header, *(region_cells(r, livepatch) for r in measured["regions"])], 1)
+    if livepatch:
+        lines.append("livepatch: stock's driver with phyr_umem.ko; that driver's own table of the pages "
+                     "is as before")
     if any(r["aliased"] for r in measured["regions"]):
         lines.append(f"{ALIASED} one huge page mapped over and over")
     lines.append("4k up to 1 GiB: pages in random order, hardly any two neighbours: the worst case")
