@@ -10,8 +10,9 @@ at "------------[ cut here ]------------" or at a line that a rule of the file "
 closes after "---[ end trace", after MAX_LINES, or where the next one opens.  Which line opens the
 next one is what keeps an allowed splat from hiding another one close behind it:
 
-  * "cut here" always does, and so does a "start" line, except the first after a "cut here", which
-    is that splat's own headline;
+  * "cut here" and an "intro" line always do;
+  * so does a "start" line, except the first after a "cut here", and one right after an "intro":
+    these are that splat's own headline;
   * a "more" line (an Oops after its BUG, the Call Trace) does when the block has its call trace
     already, or began more than JOIN_LINES ago.
 
@@ -41,7 +42,7 @@ class Rules:
     """The rules of a file: see there."""
 
     def __init__(self, path=RULES):
-        self.kinds = {"start": [], "more": [], "benign": []}
+        self.kinds = {"intro": [], "start": [], "more": [], "benign": []}
         with open(path, encoding="utf-8") as f:
             for number, line in enumerate(f, 1):
                 if line.strip() and not line.startswith("#"):
@@ -52,10 +53,10 @@ class Rules:
                         raise SystemExit(f"{path}:{number}: not a rule: {line.strip()} ({e})") from e
 
     def kind(self, line):
-        """start, more or None"""
+        """intro, start, more or None"""
         if any(r.search(line) for r in self.kinds["benign"]):
             return None
-        for kind in ("start", "more"):
+        for kind in ("intro", "start", "more"):
             if any(r.search(line) for r in self.kinds[kind]):
                 return kind
         return None
@@ -64,8 +65,9 @@ class Rules:
 class Splat:
     """One block of the log."""
 
-    def __init__(self, cut):
+    def __init__(self, cut, kind):
         self.cut = cut  # it opened at "cut here"
+        self.intro = kind == "intro"  # it opened at such a line, and that is all there is yet
         self.lines = []  # as they are in the log
         self.words = []  # those an --allow-splat may match, without time stamps
         self.headed = False  # a "start" line was seen
@@ -74,6 +76,7 @@ class Splat:
 
     def add(self, line, kind):
         words = TIME.sub("", line)
+        self.intro = self.intro and not self.lines
         self.lines.append(line)
         if STATE.search(words):
             self.text = False
@@ -86,10 +89,10 @@ class Splat:
 
     def ends_before(self, cut, kind):
         """Does a line of that kind open the next block?"""
-        if cut:
+        if cut or kind == "intro":
             return True
         if kind == "start":
-            return self.headed or not self.cut
+            return not self.intro and (self.headed or not self.cut)
         if kind == "more":
             return self.traced or len(self.lines) > JOIN_LINES
         return False
@@ -108,7 +111,7 @@ def find(text, rules=None):
     for line in text.splitlines():
         kind, cut = rules.kind(line), bool(CUT.search(line))
         if block.ends_before(cut, kind) if block else cut or kind:
-            block = Splat(cut)
+            block = Splat(cut, kind)
             splats.append(block)
         if block:
             block.add(line, kind)
