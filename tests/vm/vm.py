@@ -52,6 +52,18 @@ ACCEL = {"kvm": ["-accel", "kvm"], "tcg": ["-accel", "tcg,thread=multi"],
 CPU = {"kvm": "max", "tcg": "max,erms=off,fsrm=off,fsrs=off,la57=off"}
 
 
+# The board, with what stands between --device and the memory, and the kernel arguments that make it
+# translate, and unmap at once.  The lab's own devices are virtio ones that take physical addresses,
+# so they go past any IOMMU.
+STRICT = ["iommu.passthrough=0", "iommu.strict=1"]
+IOMMU = {"none": (["-machine", "pc"], []),
+         "intel": (["-machine", "q35", "-device", "intel-iommu,intremap=off,aw-bits=48"],
+                   ["intel_iommu=on", *STRICT]),
+         "virtio": (["-machine", "q35,default-bus-bypass-iommu=on", "-device", "virtio-iommu-pci"],
+                    STRICT)}
+DEVICES = {"edu": "edu,dma_mask=0xffffffffffffffff"}
+
+
 def say(text):
     print(f"run: {text}", file=sys.stderr, flush=True)
 
@@ -124,6 +136,11 @@ def arguments(argv):
            help="reserve N huge pages of that size (/dev/hugepages, /dev/hugepages-1G)")
     option("--share", type=directory, metavar="DIR", help="mount DIR read-write at /mnt/share")
     option("--timeout", type=number, default=600, metavar="S", help="seconds, with boot; default: 600")
+    option("--device", choices=DEVICES,
+           help="add a PCI device that does DMA: edu is QEMU's own (1234:11e8)")
+    option("--iommu", choices=IOMMU, default="none",
+           help="what translates the DMA of --device; default: none. Unmapping is strict, and a fault\n"
+                "is a splat")
     option("--steady", action="store_true",
            help="if emulated: one CPU whose clock counts instructions, 2 ns each, so that times\n"
                 "are the same whatever else the host does")
@@ -165,6 +182,7 @@ def guest_files(args):
     config = {
         "RXE": args.rxe,
         "SHARE": "yes" if args.share else "",
+        "IOMMU": args.iommu,
         "PHYR": "yes" if os.path.isdir(built()) else "",
         "HUGE_2M": args.hugepages.get("2M", 0),
         "HUGE_1G": args.hugepages.get("1G", 0),
@@ -207,7 +225,8 @@ def qemu():
 class Machine:
     """A running QEMU: its process, our end of the port, the kernel log."""
 
-    def __init__(self, kernel_release, accel, log, files, kernel_args, options, steady=False):
+    def __init__(self, kernel_release, accel, log, files, kernel_args, options, steady=False,
+                 board=IOMMU["none"][0]):
         boot = os.path.join(CACHE, "boot", kernel_release)
         self.log = log
         self.port, port = socket.socketpair()
@@ -219,7 +238,7 @@ class Machine:
         self.errors = open(os.memfd_create("qemu-errors"), "w+b")
         command = [
             *qemu(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-machine", "pc", *ACCEL["steady" if steady and accel == "tcg" else accel], "-cpu", CPU[accel],
+            *board, *ACCEL["steady" if steady and accel == "tcg" else accel], "-cpu", CPU[accel],
             "-kernel", os.path.join(boot, "vmlinuz"), "-initrd", f"/dev/fd/{initramfs}",
             "-append", " ".join(KERNEL_ARGS + kernel_args),
             "-chardev", f"file,id=log,path={comma(log)}", "-serial", "chardev:log",
@@ -281,6 +300,19 @@ def shared(tag, path, read_only=False):
     return ["-fsdev", f"local,id={tag},path={comma(path)},security_model=none,multidevs=remap"
             + (",readonly=on" if read_only else ""),
             "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
+
+
+def device(name, iommu):
+    """A device, and a place for it where the IOMMU translates its DMA.
+
+    The kernel keeps the drivers of all devices that virtio-iommu's table lists waiting for that
+    IOMMU's own driver, which is on the disk.  So the board's bus, with the disk, goes past the IOMMU,
+    and the table lists a second root only.
+    """
+    if iommu != "virtio":
+        return ["-device", DEVICES[name]]
+    return ["-device", "pxb-pcie,id=root,bus_nr=128", "-device", "pcie-root-port,id=port0,bus=root",
+            "-device", f"{DEVICES[name]},bus=port0"]
 
 
 def accelerator():
@@ -423,13 +455,18 @@ def start(args, accel, log):
                         "build it (tests/vm/build), or choose --rxe stock")
     cpus = 1 if args.steady and accel == "tcg" else args.cpus
     options = ["-m", args.mem, "-smp", str(cpus), "-drive",
-               f"file={comma(CACHE)}/disk.img,format=raw,if=virtio,snapshot=on"]
+               f"file={comma(CACHE)}/disk.img,format=raw,if=none,id=disk,snapshot=on",
+               "-device", "virtio-blk-pci,drive=disk"]
     if args.share:
         options += shared("share", args.share)
     if os.path.isdir(built()):
         options += shared("phyr", built(), read_only=True)
+    if args.device:
+        options += device(args.device, args.iommu)
+    board, strict = IOMMU[args.iommu]
     huge = [f"hugepagesz={size} hugepages={count}" for size, count in sorted(args.hugepages.items())]
-    return Machine(kernel, accel, log, guest_files(args), huge + args.append, options, args.steady)
+    return Machine(kernel, accel, log, guest_files(args), strict + huge + args.append, options,
+                   args.steady, board)
 
 
 def see_through(machine):
