@@ -189,7 +189,7 @@ def guest_files(args):
         "HUNG_TASK": HUNG_TASK,
     }
     files = {"lab": (0o40755, b""), "lab/bin": (0o40755, b"")}
-    places = {"init": "init", "phyr-rxe": "lab/bin/phyr-rxe"}
+    places = {"init": "init", "phyr-rxe": "lab/bin/phyr-rxe", "phyr-siw": "lab/bin/phyr-siw"}
     for name in os.listdir(os.path.join(HERE, "guest")):
         with open(os.path.join(HERE, "guest", name), "rb") as f:
             files[places.get(name, f"lab/{name}")] = (0o100755, f.read())
