@@ -10,11 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cm.h"
 #include "rdma.h"
 
 #define WC_TIMEOUT_MS	20000.0
 
-struct device dev = { .name = "rxe0", .gid_index = 1 };
+struct device dev = { .name = "rxe0", .gid_index = -1 };
 
 static void device_open(void)
 {
@@ -33,6 +34,7 @@ static void device_open(void)
 	dev.ctx = ibv_open_device(found);
 	if (!dev.ctx)
 		die("cannot open %s: %m", dev.name);
+	dev.iwarp = found->transport_type == IBV_TRANSPORT_IWARP;
 	ibv_free_device_list(list);
 	if (ibv_query_device_ex(dev.ctx, NULL, &dev.attr))
 		die("cannot query %s: %m", dev.name);
@@ -40,11 +42,17 @@ static void device_open(void)
 		die("cannot query port 1 of %s: %m", dev.name);
 	if (dev.port.state != IBV_PORT_ACTIVE)
 		die("port 1 of %s is not active", dev.name);
+	/* Over Ethernet the first GID is the link-local address; an iWARP device has only one. */
+	if (dev.gid_index < 0)
+		dev.gid_index = !dev.iwarp;
 	if (ibv_query_gid(dev.ctx, 1, dev.gid_index, &dev.gid))
 		die("%s has no GID %d: %m; see option -g", dev.name, dev.gid_index);
 	dev.pd = ibv_alloc_pd(dev.ctx);
 	if (!dev.pd)
 		die("cannot allocate a protection domain on %s: %m", dev.name);
+	dev.max_sge = dev.attr.orig_attr.max_sge < MAX_SGE ? dev.attr.orig_attr.max_sge : MAX_SGE;
+	/* Soft-iWARP takes 80 bytes, but has no attribute to say so. */
+	dev.max_inline = dev.iwarp ? 64 : MAX_INLINE;
 }
 
 static void device_option(int c, const char *arg)
@@ -72,12 +80,19 @@ static const struct option device_options[] = {
 const struct subject rdma_device = {
 	.options_help =
 		"  -d, --device DEV   RDMA device (default rxe0)\n"
-		"  -g, --gid INDEX    GID index (default 1)\n",
+		"  -g, --gid INDEX    GID index (default 1, over iWARP 0)\n",
 	.short_options = "d:g:",
 	.options = device_options,
 	.option = device_option,
 	.open = device_open,
 };
+
+int lacks(const char *what)
+{
+	if (dev.iwarp)
+		return skip("%s, an iWARP device, has no %s", dev.name, what);
+	return fail("%s has no %s, which Soft-RoCE has", dev.name, what);
+}
 
 struct ibv_mr *mr_reg(void *addr, size_t len, int access)
 {
@@ -137,9 +152,9 @@ static struct ibv_qp *qp_create(struct ibv_pd *pd, struct ibv_cq *cq)
 		.cap = {
 			.max_send_wr = MAX_WR,
 			.max_recv_wr = MAX_WR,
-			.max_send_sge = MAX_SGE,
-			.max_recv_sge = MAX_SGE,
-			.max_inline_data = MAX_INLINE,
+			.max_send_sge = dev.max_sge,
+			.max_recv_sge = dev.max_sge,
+			.max_inline_data = dev.max_inline,
 		},
 		.qp_type = IBV_QPT_RC,
 		.sq_sig_all = 1,
@@ -150,6 +165,9 @@ static struct ibv_qp *qp_create(struct ibv_pd *pd, struct ibv_cq *cq)
 				  IBV_QP_EX_WITH_ATOMIC_WRITE | IBV_QP_EX_WITH_FLUSH,
 	};
 
+	/* libibverbs' plug-in for siw has no ibv_wr_*(). */
+	if (dev.iwarp)
+		attr.comp_mask &= ~IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
 	return ibv_create_qp_ex(dev.ctx, &attr);
 }
 
@@ -206,20 +224,49 @@ static int qp_to_rts(struct ibv_qp *qp, uint32_t dest_qpn, uint32_t rq_psn, uint
 	return PASSED;
 }
 
-int pair_recycle(struct pair *pair)
+static int qps_open(struct pair *pair)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		pair->qp[i] = qp_create(pair->pd, pair->cq[i]);
+		if (!pair->qp[i])
+			return fail("ibv_create_qp_ex: %m");
+	}
+	return PASSED;
+}
+
+static void qps_close(struct pair *pair)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (pair->qp[i] && ibv_destroy_qp(pair->qp[i]))
+			fail("ibv_destroy_qp: %m");
+	memset(pair->qp, 0, sizeof(pair->qp));
+}
+
+static void cqs_drain(struct pair *pair)
+{
+	struct ibv_wc wc;
+	int i;
+
+	for (i = 0; i < 2; i++)
+		while (ibv_poll_cq(pair->cq[i], 1, &wc) > 0)
+			;
+}
+
+static int qps_connect(struct pair *pair)
 {
 	uint32_t psn[2] = { random_u64() & 0xffffff, random_u64() & 0xffffff };
 	struct ibv_qp_attr reset = { .qp_state = IBV_QPS_RESET };
-	struct ibv_wc wc;
 	int i, err;
 
 	/* Both must be quiet before either starts anew. */
 	for (i = 0; i < 2; i++)
 		if (ibv_modify_qp(pair->qp[i], &reset, IBV_QP_STATE))
 			return fail("QP to RESET: %m");
-	for (i = 0; i < 2; i++)
-		while (ibv_poll_cq(pair->cq[i], 1, &wc) > 0)
-			;
+	cqs_drain(pair);
 	for (i = 0; i < 2; i++) {
 		err = qp_to_rts(pair->qp[i], pair->qp[!i]->qp_num, psn[!i], psn[i]);
 		if (err)
@@ -228,29 +275,57 @@ int pair_recycle(struct pair *pair)
 	return PASSED;
 }
 
+/* An iWARP QP does not come back from the error state: take new ones. */
+static int qps_renew(struct pair *pair)
+{
+	cm_disconnect(pair->cm);
+	qps_close(pair);
+	cqs_drain(pair);
+	return qps_open(pair) ?: cm_connect(pair->cm, pair->qp);
+}
+
+int pair_recycle(struct pair *pair)
+{
+	return dev.iwarp ? qps_renew(pair) : qps_connect(pair);
+}
+
+/* What is read behind writes and sends; its value does not matter. */
+static uint64_t behind[2];
+
+static int iwarp_open(struct pair *pair)
+{
+	pair->behind = ibv_reg_mr(pair->pd, behind, sizeof(behind),
+				  IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ);
+	if (!pair->behind)
+		return fail("ibv_reg_mr: %m");
+	pair->cm = cm_open();
+	return pair->cm ? PASSED : FAILED;
+}
+
 int pair_open(struct pair *pair, struct ibv_pd *pd)
 {
-	int i;
+	int i, err;
 
-	*pair = (struct pair){};
+	*pair = (struct pair){ .pd = pd };
 	for (i = 0; i < 2; i++) {
 		pair->cq[i] = ibv_create_cq(dev.ctx, 4 * MAX_WR, NULL, NULL, 0);
 		if (!pair->cq[i])
 			return fail("ibv_create_cq: %m");
-		pair->qp[i] = qp_create(pd, pair->cq[i]);
-		if (!pair->qp[i])
-			return fail("ibv_create_qp_ex: %m");
 	}
-	return pair_recycle(pair);
+	err = qps_open(pair);
+	if (!err && dev.iwarp)
+		return iwarp_open(pair) ?: cm_connect(pair->cm, pair->qp);
+	return err ?: qps_connect(pair);
 }
 
 void pair_close(struct pair *pair)
 {
 	int i;
 
-	for (i = 0; i < 2; i++)
-		if (pair->qp[i] && ibv_destroy_qp(pair->qp[i]))
-			fail("ibv_destroy_qp: %m");
+	if (pair->cm)
+		cm_close(pair->cm);
+	qps_close(pair);
+	mr_dereg(&pair->behind);
 	for (i = 0; i < 2; i++)
 		if (pair->cq[i] && ibv_destroy_cq(pair->cq[i]))
 			fail("ibv_destroy_cq: %m");
@@ -286,19 +361,26 @@ static int poll_one(struct ibv_cq *cq, struct ibv_wc *wc)
 	return fail("no completion within %.0f s", WC_TIMEOUT_MS / 1000);
 }
 
-int wait_wc(struct ibv_cq *cq, enum ibv_wc_status status, struct ibv_wc *wc)
+static int check_status(const struct ibv_wc *wc, enum ibv_wc_status status)
 {
-	struct ibv_wc local;
-	int err;
+	/*
+	 * Where iWARP refuses, the connection ends: mostly the requester learns no more than that,
+	 * and sees its requests flushed.
+	 */
+	bool as_good = dev.iwarp && wc->status != IBV_WC_SUCCESS && status != IBV_WC_SUCCESS;
 
-	wc = wc ?: &local;
-	err = poll_one(cq, wc);
-	if (err)
-		return err;
-	if (wc->status != status)
+	if (wc->status != status && !as_good)
 		return fail("completion says \"%s\", expected \"%s\"",
 			    ibv_wc_status_str(wc->status), ibv_wc_status_str(status));
 	return PASSED;
+}
+
+int wait_wc(struct ibv_cq *cq, enum ibv_wc_status status, struct ibv_wc *wc)
+{
+	struct ibv_wc local;
+
+	wc = wc ?: &local;
+	return poll_one(cq, wc) ?: check_status(wc, status);
 }
 
 int no_wc(struct ibv_cq *cq)
@@ -326,6 +408,46 @@ int post_recv(struct ibv_qp *qp, struct ibv_sge *sges, int n)
 	return err ? fail("ibv_post_recv: %s", errno_name(err)) : PASSED;
 }
 
+/*
+ * Over InfiniBand a request is complete when the other side has acknowledged it. Over iWARP a write
+ * or a send is, as soon as TCP has taken it. But what comes behind it in the stream of bytes is seen
+ * after it: so have a read follow, which is answered when the data has arrived, and flushed if they
+ * were refused.
+ */
+static bool needs_read_behind(const struct ibv_send_wr *wr)
+{
+	return dev.iwarp && wr->opcode != IBV_WR_RDMA_READ;
+}
+
+int post_request(struct pair *pair, struct ibv_send_wr *wr)
+{
+	struct ibv_sge sink;
+	struct ibv_send_wr read = { .opcode = IBV_WR_RDMA_READ, .sg_list = &sink, .num_sge = 1 };
+	int err;
+
+	if (!needs_read_behind(wr))
+		return post_send(pair->qp[0], wr);
+	/* Not of zero bytes: siw answers those with what it sent before, if it is busy. */
+	sink = sge(&behind[1], sizeof(behind[1]), pair->behind);
+	read.wr.rdma.remote_addr = (uintptr_t)&behind[0];
+	read.wr.rdma.rkey = pair->behind->rkey;
+	/* Posted together: siw does not flush what comes after the error. */
+	wr->next = &read;
+	err = post_send(pair->qp[0], wr);
+	wr->next = NULL;
+	return err;
+}
+
+int wait_request(struct pair *pair, const struct ibv_send_wr *wr, enum ibv_wc_status status)
+{
+	struct ibv_wc wc;
+	int err = poll_one(pair->cq[0], &wc);
+
+	if (!err && needs_read_behind(wr) && wc.status == IBV_WC_SUCCESS)
+		err = poll_one(pair->cq[0], &wc);
+	return err ?: check_status(&wc, status);
+}
+
 int rdma(struct pair *pair, enum ibv_wr_opcode opcode, struct ibv_sge local, uint64_t raddr,
 	 uint32_t rkey, enum ibv_wc_status status)
 {
@@ -336,7 +458,7 @@ int rdma(struct pair *pair, enum ibv_wr_opcode opcode, struct ibv_sge local, uin
 		.wr.rdma = { .remote_addr = raddr, .rkey = rkey },
 	};
 
-	return post_send(pair->qp[0], &wr) ?: wait_wc(pair->cq[0], status, NULL);
+	return post_request(pair, &wr) ?: wait_request(pair, &wr, status);
 }
 
 int rdma_refused(struct pair *pair, enum ibv_wr_opcode opcode, struct ibv_sge local,

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
  * The RDMA device under test: opening it, memory regions, connected queue pairs, transfers.
+ *
+ * The device is Soft-RoCE or Soft-iWARP. Where iWARP differs from InfiniBand is hidden here: QPs are
+ * connected in another way (cm.h), a write or a send completes before it has arrived, and an error
+ * says less. What Soft-iWARP does not have, a test skips by lacks().
  */
 #ifndef PHYR_TESTS_VERBS_RDMA_H
 #define PHYR_TESTS_VERBS_RDMA_H
@@ -21,12 +25,18 @@ struct device {
 	struct ibv_device_attr_ex attr;
 	struct ibv_port_attr port;
 	union ibv_gid gid;
+	bool iwarp;
+	int max_sge;		/* what the QPs of a pair take, ... */
+	size_t max_inline;	/* ... at most MAX_SGE and MAX_INLINE */
 };
 
 extern struct device dev;
 
 /* A program whose subject this is has dev open; options -d and -g say which. */
 extern const struct subject rdma_device;
+
+/* The device has not what a test is about: over iWARP a reason to skip, else a failure. */
+int lacks(const char *what);
 
 #define ACCESS_ALL	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | \
 			 IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_ATOMIC)
@@ -44,6 +54,10 @@ int mr_rereg(struct ibv_mr *mr, int flags, struct ibv_pd *pd, void *addr, size_t
 struct pair {
 	struct ibv_cq *cq[2];
 	struct ibv_qp *qp[2];
+	struct ibv_pd *pd;
+	/* Over iWARP: */
+	struct cm *cm;
+	struct ibv_mr *behind;	/* read behind each write and send, see post_request() */
 };
 
 enum { MAX_SGE = 30, MAX_INLINE = 200, MAX_WR = 64 };
@@ -55,13 +69,23 @@ void pair_close(struct pair *pair);
 /* One scatter/gather entry. */
 struct ibv_sge sge(const void *addr, size_t len, const struct ibv_mr *mr);
 
-/* Wait for one completion and demand this status. wc may be NULL. */
+/*
+ * Wait for one completion and demand this status. wc may be NULL. Of errors, iWARP's are not told
+ * apart.
+ */
 int wait_wc(struct ibv_cq *cq, enum ibv_wc_status status, struct ibv_wc *wc);
 /* No completion may be there. */
 int no_wc(struct ibv_cq *cq);
 
 int post_send(struct ibv_qp *qp, struct ibv_send_wr *wr);
 int post_recv(struct ibv_qp *qp, struct ibv_sge *sges, int n);
+
+/*
+ * One request on qp[0]; when the wait for it ends well, its data has arrived. It must be the only
+ * one under way.
+ */
+int post_request(struct pair *pair, struct ibv_send_wr *wr);
+int wait_request(struct pair *pair, const struct ibv_send_wr *wr, enum ibv_wc_status status);
 
 /* One RDMA write or read from qp[0] with a single local buffer; waits and demands the status. */
 int rdma(struct pair *pair, enum ibv_wr_opcode opcode, struct ibv_sge local, uint64_t raddr,

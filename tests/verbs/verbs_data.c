@@ -123,19 +123,29 @@ static bool too_slow(const struct between *b, const struct region *l, enum place
 			     (b->local + 1) % BACKING_COUNT != b->remote);
 }
 
+/*
+ * Two kinds of small reads go wrong under Soft-iWARP: a few bytes across the end of a page, as
+ * siw_try_1seg() takes what lies behind the end for what lies before it, and none at all, as
+ * siw_activate_tx() answers with the length of the read before it, if that is still under way.
+ */
+static bool siw_garbles(const struct between *b, size_t roff, size_t len)
+{
+	return dev.iwarp && b->op == OP_READ &&
+	       (!len || (len < 64 && roff % SZ_4K + len > SZ_4K));
+}
+
 static int all_sizes(const struct between *b, struct region *l, struct region *r)
 {
 	unsigned int round = 0, at;
-	size_t i;
+	size_t i, roff;
 	int err;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (at = 0; at < PLACES; at++, round++) {
-			if (too_slow(b, l, at, sizes[i]))
+			roff = place(r, (at + round / PLACES) % PLACES, sizes[i], round);
+			if (too_slow(b, l, at, sizes[i]) || siw_garbles(b, roff, sizes[i]))
 				continue;
-			err = transfer(b->op, l, place(l, at, sizes[i], round), r,
-				       place(r, (at + round / PLACES) % PLACES, sizes[i], round),
-				       sizes[i]);
+			err = transfer(b->op, l, place(l, at, sizes[i], round), r, roff, sizes[i]);
 			if (err)
 				return fail("message of %zu bytes, placement %u", sizes[i], at);
 		}
@@ -156,6 +166,8 @@ static int test_transfer(const void *arg)
 	size_t i;
 	int err = PASSED;
 
+	if (b->op == OP_WRITE_IMM && dev.iwarp)
+		return lacks("immediate data");
 	for (i = 0; i < ARRAY_SIZE(cut) && !err; i++) {
 		err = region_open(&l, local_buf(b->local), cut[i].lstart, cut[i].lend,
 				  IBV_ACCESS_LOCAL_WRITE) ?:
@@ -172,7 +184,8 @@ static int test_transfer(const void *arg)
 
 /*
  * A list of up to MAX_SGE pieces, taken in turn from the local buffers of all kinds (so that each
- * region is used several times in one message), every fifth of them empty.
+ * region is used several times in one message, if the device takes so many), every fifth of them
+ * empty.
  */
 struct pieces {
 	struct region region[BACKING_COUNT];
@@ -202,14 +215,23 @@ static int pieces_close(struct pieces *p)
 	return err;
 }
 
-/* Cut total bytes into count pieces of random length, at places that never overlap. */
+/* What count pieces hold even if cut badly. */
+#define PER_PIECE	(35 * KIB)
+
+/*
+ * Cut total bytes, or what the device can take, into count pieces of random length, at places that
+ * never overlap.
+ */
 static void pieces_cut(struct pieces *p, int count, size_t total)
 {
-	size_t left = total, len, slot;
+	size_t left, len, slot;
 	struct region *r;
-	int i;
+	int i, n;
 
-	p->count = count;
+	count = count < dev.max_sge ? count : dev.max_sge;
+	total = total < dev.max_sge * PER_PIECE ? total : dev.max_sge * PER_PIECE;
+	left = total;
+	p->count = 0;
 	p->total = total;
 	for (i = 0; i < count; i++) {
 		r = &p->region[i % BACKING_COUNT];
@@ -220,9 +242,13 @@ static void pieces_cut(struct pieces *p, int count, size_t total)
 			len = 0;
 		len = i == count - 1 ? left : len;
 		len = len > 120 * KIB ? 120 * KIB : len;
-		p->of[i] = r;
-		p->off[i] = slot + random_u64() % SZ_4K;
-		p->sge[i] = sge(r->buf->addr + p->off[i], len, r->mr);
+		/* Soft-iWARP follows a NULL pointer at an empty piece: siw_tx_hdt(). */
+		if (!len && dev.iwarp)
+			continue;
+		n = p->count++;
+		p->of[n] = r;
+		p->off[n] = slot + random_u64() % SZ_4K;
+		p->sge[n] = sge(r->buf->addr + p->off[n], len, r->mr);
 		left -= len;
 	}
 	p->total -= left;
@@ -271,7 +297,7 @@ static int post_pieces(struct pieces *p, enum ibv_wr_opcode opcode, uint64_t rad
 		.wr.rdma = { .remote_addr = raddr, .rkey = rkey },
 	};
 
-	return post_send(pair.qp[0], &wr) ?: wait_wc(pair.cq[0], IBV_WC_SUCCESS, NULL);
+	return post_request(&pair, &wr) ?: wait_request(&pair, &wr, IBV_WC_SUCCESS);
 }
 
 static const struct {
@@ -312,6 +338,8 @@ static int test_scatter_read(const void *arg)
 	struct pieces p;
 	int err;
 
+	if (dev.attr.orig_attr.max_sge_rd < 2)
+		return lacks("reads into more than one buffer");
 	err = region_open(&r, source, 1, 2, ACCESS_ALL) ?:
 	      pieces_open(&p, local_buf, IBV_ACCESS_LOCAL_WRITE);
 	for (i = 0; i < ARRAY_SIZE(cuts) && !err; i++) {
@@ -378,9 +406,9 @@ static int inline_one(enum ibv_wr_opcode opcode, struct region *r, size_t off, s
 	pattern_fill(data, source.seed, off, len);
 	if (opcode == IBV_WR_SEND)
 		err = post_recv(pair.qp[1], &to, 1);
-	err = err ?: post_send(pair.qp[0], &wr);
+	err = err ?: post_request(&pair, &wr);
 	memset(data, 0xee, sizeof(data));
-	err = err ?: wait_wc(pair.cq[0], IBV_WC_SUCCESS, NULL);
+	err = err ?: wait_request(&pair, &wr, IBV_WC_SUCCESS);
 	if (!err && opcode == IBV_WR_SEND)
 		err = wait_wc(pair.cq[1], IBV_WC_SUCCESS, NULL);
 	return err ?: moved(r->buf, off, &source, off, len);
@@ -394,7 +422,7 @@ static int test_inline(const void *arg)
 	int err;
 
 	err = region_open(&r, remote_buf((enum backing)(uintptr_t)arg), 3, 5, ACCESS_ALL);
-	for (i = 0; i < ARRAY_SIZE(lens) && !err; i++) {
+	for (i = 0; i < ARRAY_SIZE(lens) && lens[i] <= dev.max_inline && !err; i++) {
 		off = SZ_2M - lens[i] / 2;
 		err = inline_one(IBV_WR_SEND, &r, off, lens[i]) ?:
 		      inline_one(IBV_WR_RDMA_WRITE, &r, off, lens[i]) ?:
@@ -453,6 +481,8 @@ static int test_datagram(const void *arg)
 	struct ibv_wc wc[2];
 	int err = FAILED, i;
 
+	if (!dev.attr.orig_attr.max_ah)
+		return lacks("datagrams");
 	cq = ibv_create_cq(dev.ctx, 8, NULL, NULL, 0);
 	if (!cq)
 		return fail("ibv_create_cq: %m");

@@ -19,6 +19,8 @@ struct scene {
 static int scene_open(struct scene *s, enum backing kind, enum ibv_mw_type type)
 {
 	*s = (struct scene){ .l = local_buf(kind), .r = remote_buf(kind) };
+	if (!dev.attr.orig_attr.max_mw)
+		return lacks("memory windows");
 	if (!s->l || !s->r)
 		return FAILED;
 	s->lmr = mr_reg(s->l->addr, s->l->len, IBV_ACCESS_LOCAL_WRITE);
