@@ -68,7 +68,7 @@ EXPORT_SYMBOL_GPL(phyr_dma_next_entry);
  * bits of an IOVA pass through to the DMA address. So a size will do if in each
  * range IOVA and DMA address are the same modulo that size, and if each
  * range but the first begins with a block. Of those that will do, the best is
- * the smallest which has the whole region in as few blocks as possible.
+ * the largest; but if some have the whole region in one block, the smallest of these.
  *
  * Context: Any; looks at each range.
  * Return: The size, or 0 if none will do. Sizes up to PAGE_SIZE always do, if

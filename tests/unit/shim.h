@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The little of the kernel that kernel/core/{array,builder}.c use, for running
- * them in a process. The headers in linux/ here all lead to this one.
+ * The little of the kernel that kernel/core/{array,builder,dma_list}.c use, for
+ * running them in a process. The headers in linux/ here all lead to this one.
  *
  * Memory comes from malloc(); fail_alloc_after makes it run out.
  */
@@ -28,11 +28,19 @@ enum dma_data_direction { DMA_BIDIRECTIONAL };
 #define PAGE_SIZE (1UL << PAGE_SHIFT)
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 
+#define BITS_PER_LONG 64
+
 #define min(x, y) ((x) < (y) ? (x) : (y))
 #define max(x, y) ((x) > (y) ? (x) : (y))
+#define min3(x, y, z) min(min(x, y), z)
 #define min_t(type, x, y) min((type)(x), (type)(y))
 #define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+#define ALIGN_DOWN(n, to) ((n) / (to) * (to))
+#define GENMASK(high, low) (~0UL >> (BITS_PER_LONG - 1 - (high)) & ~0UL << (low))
 #define __ffs(word) ((unsigned long)__builtin_ctzl(word))
+#define rounddown_pow_of_two(n) (1UL << (BITS_PER_LONG - 1 - __builtin_clzl(n)))
+#define bits_per(n) ((n) ? BITS_PER_LONG - __builtin_clzl(n) : 1)
+#define check_add_overflow(a, b, sum) __builtin_add_overflow(a, b, sum)
 
 #define EXPORT_SYMBOL_GPL(name) struct shim_semicolon
 #define cond_resched() ((void)0)
@@ -44,6 +52,9 @@ extern long allocated;
 
 void *shim_alloc(size_t size);
 void shim_free(void *block);
+
+/* A repeatable sequence of numbers, so that a failure can be seen again. */
+u64 next_random(u64 *state);
 
 #define __GFP_NOWARN 0
 #define array_size(nr, size) \

@@ -21,35 +21,6 @@
 #define SZ_2M (2UL << 20)
 #define SZ_1G (1UL << 30)
 
-long fail_alloc_after = -1;
-long allocated;
-
-void *shim_alloc(size_t size)
-{
-	if (!fail_alloc_after)
-		return NULL;
-	if (fail_alloc_after > 0)
-		fail_alloc_after--;
-	allocated++;
-	return malloc(size);
-}
-
-void shim_free(void *block)
-{
-	if (block)
-		allocated--;
-	free(block);
-}
-
-/* A repeatable sequence of numbers, so that a failure can be seen again. */
-static u64 next_random(u64 *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
 /* A region: user address, length, and where each of its pages is. */
 struct model {
 	unsigned long start;
