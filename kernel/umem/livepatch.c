@@ -6,8 +6,10 @@
  * kernel's ib_umem_get() or what it has become. In its place ours pins by phyr.ko
  * and returns what the kernel's would: an ordinary struct ib_umem, mapped for
  * DMA, with an ordinary scatterlist, whose entries are runs of physical memory and
- * not what has been merged from pages. Drivers look at a umem by means of the
- * kernel's own functions, which take entries as they come.
+ * not what has been merged from pages. That is what drivers may assume of one:
+ * whole pages from that of the first byte on, in order, and no entry longer than
+ * the device's longest segment. (Most look at it by means of the RDMA core's
+ * functions only; some go through the entries, or want the first one's page.)
  *
  * What leaves this file is released by the kernel's own ib_umem_release(): each page
  * has its ordinary pin, pinned_vm its charge, the mm_struct its reference, and
