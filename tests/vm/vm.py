@@ -34,7 +34,7 @@ HELPED = 100  # tells tests/vm/run that --help was asked for
 LAB_FAILED, SPLAT, TIMEOUT = 98, 99, 124
 
 PROBE_SECONDS = 15  # a KVM that works is at init in two or three
-POWER_OFF_SECONDS = 60
+POWER_OFF_SECONDS = 120  # some of them to take a livepatch out
 STACKS_SECONDS = 5  # for the guest to dump its stacks after a timeout
 TAIL_LINES = 40
 
@@ -122,13 +122,17 @@ def arguments(argv):
                     "what COMMAND prints comes to stdout.",
         epilog="Exit status: COMMAND's; 99 if the kernel log holds a splat; 124 at a timeout; 98 if\n"
                "the guest died or the lab failed; 2 for bad usage; 128 + N if stopped by signal N.\n"
-               "Kernel logs stay in build/vm-logs. In the guest: build/lab is /phyr, and\n"
-               "'phyr-rxe phyr|stock|none' changes the driver under rxe0.")
+               "Kernel logs stay in build/vm-logs. In the guest: build/lab is /phyr,\n"
+               "'phyr-rxe phyr|stock|none' changes the driver under rxe0, and\n"
+               "'phyr-umem phyr|stock' what all drivers register memory with.")
     option = parser.add_argument
     option("-h", "--help", action=Help, nargs=0, help="show this")
     option("--kernel", choices=["stable", "backports"], default="stable", help="default: stable")
     option("--rxe", choices=["phyr", "stock", "none"], default="phyr",
            help="which driver makes rxe0; default: phyr, the one built here")
+    option("--umem", choices=["stock", "phyr"], default="stock",
+           help="with phyr, registration is ours under every driver, by the livepatch phyr_umem.ko;\n"
+                "default: stock")
     option("--mem", type=matching(r"[1-9][0-9]*[MG]", "a size such as 8G or 512M"), default="8G",
            metavar="SIZE", help="memory of the guest; default: 8G")
     option("--cpus", type=number, default=2, metavar="N", help="default: 2")
@@ -177,10 +181,18 @@ def archive(files):
     return bytes(out)
 
 
+def guest_place(name):
+    """Where a file of guest/ goes: the kernel starts /init, phyr-* are commands."""
+    if name == "init":
+        return name
+    return f"lab/bin/{name}" if name.startswith("phyr-") else f"lab/{name}"
+
+
 def guest_files(args):
     """The per-run archive: /init, and /lab with the guest's scripts, command and configuration."""
     config = {
         "RXE": args.rxe,
+        "UMEM": args.umem,
         "SHARE": "yes" if args.share else "",
         "IOMMU": args.iommu,
         "PHYR": "yes" if os.path.isdir(built()) else "",
@@ -189,10 +201,9 @@ def guest_files(args):
         "HUNG_TASK": HUNG_TASK,
     }
     files = {"lab": (0o40755, b""), "lab/bin": (0o40755, b"")}
-    places = {"init": "init", "phyr-rxe": "lab/bin/phyr-rxe", "phyr-siw": "lab/bin/phyr-siw"}
     for name in os.listdir(os.path.join(HERE, "guest")):
         with open(os.path.join(HERE, "guest", name), "rb") as f:
-            files[places.get(name, f"lab/{name}")] = (0o100755, f.read())
+            files[guest_place(name)] = (0o100755, f.read())
     files["lab/argv"] = (0o100644, b"".join(os.fsencode(a) + b"\0" for a in args.command))
     files["lab/config"] = (0o100644, "".join(f"{k}={v}\n" for k, v in config.items()).encode())
     return files
@@ -450,9 +461,11 @@ def keep_log(log, copy):
 
 def start(args, accel, log):
     kernel = release(args.kernel)
-    if args.rxe == "phyr" and not os.path.isfile(f"{built()}/kernel/{kernel}/rdma_rxe.ko"):
-        raise LabFailed(f"there is no build/lab/kernel/{kernel}/rdma_rxe.ko: "
-                        "build it (tests/vm/build), or choose --rxe stock")
+    for choice, module in ("rxe", "rdma_rxe"), ("umem", "phyr_umem"):
+        path = f"{built()}/kernel/{kernel}/{module}.ko"
+        if getattr(args, choice) == "phyr" and not os.path.isfile(path):
+            raise LabFailed(f"there is no {os.path.relpath(path, CLONE)}: build it (tests/vm/build), "
+                            f"or choose --{choice} stock")
     cpus = 1 if args.steady and accel == "tcg" else args.cpus
     options = ["-m", args.mem, "-smp", str(cpus), "-drive",
                f"file={comma(CACHE)}/disk.img,format=raw,if=none,id=disk,snapshot=on",
