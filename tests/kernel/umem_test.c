@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * /dev/phyr_umem_test: phyr_umem_test.h tells what it does.
+ *
+ * A umem belongs to the open file and holds its RDMA device, of which there are
+ * two kinds. One is a real one, rxe's say, found by its network device. The
+ * other is one that no driver has registered: all that ib_umem looks at is
+ * whether it has a device for DMA, which is a PCI device here, and that no driver
+ * has said that its DMA is bounced. What it needs besides is that this device
+ * can do what an RDMA driver sets when it probes: addresses of 64 bits, and
+ * segments of any size.
+ *
+ * A file does one call at a time, under its mutex. That is held over accesses to
+ * user memory, of which a handler in user space (userfaultfd) may never come to
+ * an end: therefore waiting for the mutex is killable.
+ */
+#include <linux/capability.h>
+#include <linux/dma-mapping.h>
+#include <linux/fs.h>
+#include <linux/io.h>
+#include <linux/iommu.h>
+#include <linux/kernel.h>
+#include <linux/ktime.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/netdevice.h>
+#include <linux/pci.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/xarray.h>
+
+#include <rdma/ib_umem.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/iter.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "phyr_umem_test.h"
+
+#include "compat.h"
+
+#define COPY_MAX SZ_1M
+
+/* What an open file has. */
+struct umems {
+	struct xarray table;	/* struct region by id */
+	struct mutex lock;
+};
+
+struct region {
+	struct ib_umem *umem;
+	struct ib_device *device;
+	struct pci_dev *pci;	/* the device's, or NULL if that is a real one */
+};
+
+/* An RDMA device of ours, which does DMA by the PCI device. */
+struct bare_device {
+	struct ib_device ib;
+};
+
+static int bare_device(struct region *region, u32 pci, u32 max_segment)
+{
+	struct device *dma_device;
+	struct bare_device *bare;
+	int ret;
+
+	region->pci = pci_get_device(pci >> 16, pci & 0xffff, NULL);
+	if (!region->pci)
+		return -ENODEV;
+	dma_device = &region->pci->dev;
+	ret = dma_set_mask_and_coherent(dma_device, DMA_BIT_MASK(64));
+	if (ret)
+		goto err_put;
+	dma_set_max_seg_size(dma_device, max_segment);
+	bare = ib_alloc_device(bare_device, ib);
+	if (!bare) {
+		ret = -ENOMEM;
+		goto err_put;
+	}
+	bare->ib.dma_device = dma_device;
+	region->device = &bare->ib;
+	return 0;
+
+err_put:
+	pci_dev_put(region->pci);
+	return ret;
+}
+
+static int real_device(struct region *region, u32 ifindex)
+{
+	struct net_device *netdev = dev_get_by_index(&init_net, ifindex);
+
+	if (!netdev)
+		return -ENODEV;
+	region->device = ib_device_get_by_netdev(netdev, RDMA_DRIVER_UNKNOWN);
+	dev_put(netdev);
+	return region->device ? 0 : -ENODEV;
+}
+
+static void put_device_of(struct region *region)
+{
+	if (region->pci) {
+		ib_dealloc_device(region->device);
+		pci_dev_put(region->pci);
+	} else {
+		ib_device_put(region->device);
+	}
+}
+
+static struct ib_umem *call_ib_umem(struct ib_device *device,
+				    const struct phyr_umem_test_get *args)
+{
+	if (args->descriptor)
+		return ib_umem_get_by(device, args->desc_type, args->desc_flags, args->desc_fd,
+				      args->addr, args->len, args->access);
+	return ib_umem_get_va(device, args->addr, args->len, args->access);
+}
+
+static struct region *make_region(struct phyr_umem_test_get *args)
+{
+	struct region *region = kzalloc(sizeof(*region), GFP_KERNEL);
+	u64 began;
+	int ret;
+
+	if (!region)
+		return ERR_PTR(-ENOMEM);
+	ret = args->netdev ? real_device(region, args->netdev) :
+			     bare_device(region, args->pci, args->max_segment);
+	if (ret)
+		goto err_free;
+	began = ktime_get_ns();
+	region->umem = call_ib_umem(region->device, args);
+	args->ns = ktime_get_ns() - began;
+	if (IS_ERR(region->umem)) {
+		ret = PTR_ERR(region->umem);
+		goto err_put;
+	}
+	return region;
+
+err_put:
+	put_device_of(region);
+err_free:
+	kfree(region);
+	return ERR_PTR(ret);
+}
+
+static void release_region_of(struct region *region)
+{
+	ib_umem_release(region->umem);
+	put_device_of(region);
+	kfree(region);
+}
+
+static void describe(const struct ib_umem *umem, struct phyr_umem_test_get *args)
+{
+	args->entries = umem->sgt_append.sgt.orig_nents;
+	args->dma_entries = umem->sgt_append.sgt.nents;
+	args->total_entries = umem->sgt_append.total_nents;
+	args->appended = !!umem->sgt_append.prv;
+	args->writable = umem->writable;
+	args->dmabuf = umem->is_dmabuf;
+	args->owned = umem->owning_mm == current->mm;
+	args->address = umem->address;
+	args->length = umem->length;
+	args->iova = umem->iova;
+	args->dma_attrs = ib_umem_dma_attrs(umem);
+}
+
+static int test_get(struct umems *umems, struct phyr_umem_test_get *args)
+{
+	struct region *region = make_region(args);
+	int ret;
+
+	if (IS_ERR(region))
+		return PTR_ERR(region);
+	describe(region->umem, args);
+	ret = xa_alloc(&umems->table, &args->id, region, xa_limit_32b, GFP_KERNEL);
+	if (ret)
+		release_region_of(region);
+	return ret;
+}
+
+/* The IOMMU that is between the device and memory, or NULL. */
+static struct iommu_domain *iommu_of(const struct ib_device *device)
+{
+	return device->dma_device ? iommu_get_domain_for_dev(device->dma_device) : NULL;
+}
+
+/* What is behind a DMA address, 0 for nothing. Without a device for DMA it is a kernel address. */
+static phys_addr_t phys_of(const struct ib_device *device, dma_addr_t dma)
+{
+	struct iommu_domain *iommu = iommu_of(device);
+
+	if (!device->dma_device)
+		return virt_to_phys((void *)(uintptr_t)dma);
+	return iommu ? iommu_iova_to_phys(iommu, dma) : dma;
+}
+
+static int test_release(struct umems *umems, struct region *region,
+			struct phyr_umem_test_release *args)
+{
+	struct sg_table *sgt = &region->umem->sgt_append.sgt;
+	bool behind_iommu = region->pci && use_dma_iommu(&region->pci->dev);
+	dma_addr_t first = 0, last = 0;
+	struct scatterlist *sg;
+	u64 began;
+	int i;
+
+	if (behind_iommu) {
+		first = sg_dma_address(sgt->sgl);
+		for_each_sgtable_dma_sg(sgt, sg, i)
+			last = sg_dma_address(sg) + sg_dma_len(sg) - 1;
+	}
+	xa_erase(&umems->table, args->id);
+	began = ktime_get_ns();
+	ib_umem_release(region->umem);
+	args->ns = ktime_get_ns() - began;
+	args->mapped = 0;
+	if (behind_iommu)
+		args->mapped = !!phys_of(region->device, first) + !!phys_of(region->device, last);
+	put_device_of(region);
+	kfree(region);
+	return 0;
+}
+
+static int test_entries(const struct ib_umem *umem, struct phyr_umem_test_entries *args)
+{
+	struct phyr_umem_test_entry __user *to = u64_to_user_ptr(args->entries);
+	const struct sg_table *sgt = &umem->sgt_append.sgt;
+	struct scatterlist *sg;
+	u32 nr = 0;
+
+	for (sg = sgt->sgl; sg; sg = sg_next(sg), nr++) {
+		struct phyr_umem_test_entry out = {
+			.pfn = page_to_pfn(sg_page(sg)),
+			.offset = sg->offset,
+			.length = sg->length,
+		};
+
+		if (nr < sgt->nents) {
+			out.dma_address = sg_dma_address(sg);
+			out.dma_length = sg_dma_len(sg);
+		}
+		if (nr < args->nr && copy_to_user(to + nr, &out, sizeof(out)))
+			return -EFAULT;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	args->nr = nr;
+	return 0;
+}
+
+static int test_best(struct ib_umem *umem, struct phyr_umem_test_best *args)
+{
+	args->best = ib_umem_find_best_pgsz(umem, args->sizes, args->virt);
+	return 0;
+}
+
+static int test_blocks(struct ib_umem *umem, struct phyr_umem_test_blocks *args)
+{
+	struct phyr_umem_test_block __user *to = u64_to_user_ptr(args->blocks);
+	struct ib_block_iter iter;
+	u64 nr = 0;
+
+	args->num = ib_umem_num_dma_blocks(umem, args->size);
+	if (!args->nr)
+		return 0;
+	rdma_umem_for_each_dma_block(umem, &iter, args->size) {
+		struct phyr_umem_test_block out = { .dma = rdma_block_iter_dma_address(&iter) };
+
+		out.phys = phys_of(umem->ibdev, out.dma);
+		if (nr < args->nr && copy_to_user(to + nr, &out, sizeof(out)))
+			return -EFAULT;
+		nr++;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	args->nr = nr;
+	return 0;
+}
+
+/* What is out of range must be refused, so it needs no room. */
+static int test_copy(struct ib_umem *umem, const struct phyr_umem_test_copy *args)
+{
+	bool refused = args->offset > umem->length || args->len > umem->length - args->offset;
+	void *bounce;
+	int ret;
+
+	if (args->len > COPY_MAX && !refused)
+		return -E2BIG;
+	bounce = kvzalloc(COPY_MAX, GFP_KERNEL);
+	if (!bounce)
+		return -ENOMEM;
+	ret = ib_umem_copy_from(bounce, umem, args->offset, args->len);
+	if (!ret && copy_to_user(u64_to_user_ptr(args->data), bounce, min(args->len, COPY_MAX)))
+		ret = -EFAULT;
+	kvfree(bounce);
+	return ret;
+}
+
+union test_args {
+	u32 id;		/* which is where they all have it, but for one */
+	struct phyr_umem_test_get get;
+	struct phyr_umem_test_release release;
+	struct phyr_umem_test_entries entries;
+	struct phyr_umem_test_best best;
+	struct phyr_umem_test_blocks blocks;
+	struct phyr_umem_test_copy copy;
+};
+
+static int test_ioctl_locked(struct umems *umems, unsigned int cmd, union test_args *args)
+{
+	struct region *region;
+
+	if (cmd == PHYR_UMEM_TEST_GET)
+		return test_get(umems, &args->get);
+	region = xa_load(&umems->table, args->id);
+	if (!region)
+		return -ENOENT;
+	switch (cmd) {
+	case PHYR_UMEM_TEST_RELEASE:
+		return test_release(umems, region, &args->release);
+	case PHYR_UMEM_TEST_ENTRIES:
+		return test_entries(region->umem, &args->entries);
+	case PHYR_UMEM_TEST_BEST:
+		return test_best(region->umem, &args->best);
+	case PHYR_UMEM_TEST_BLOCKS:
+		return test_blocks(region->umem, &args->blocks);
+	case PHYR_UMEM_TEST_COPY:
+		return test_copy(region->umem, &args->copy);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct umems *umems = file->private_data;
+	void __user *user = (void __user *)arg;
+	union test_args args = {};
+	int ret;
+
+	if (_IOC_SIZE(cmd) > sizeof(args))
+		return -ENOTTY;
+	if (copy_from_user(&args, user, _IOC_SIZE(cmd)))
+		return -EFAULT;
+	if (mutex_lock_killable(&umems->lock))
+		return -EINTR;
+	ret = test_ioctl_locked(umems, cmd, &args);
+	mutex_unlock(&umems->lock);
+	/* A umem whose id could not be told is released with the file. */
+	if (!ret && (_IOC_DIR(cmd) & _IOC_READ) && copy_to_user(user, &args, _IOC_SIZE(cmd)))
+		return -EFAULT;
+	return ret;
+}
+
+static int test_open(struct inode *inode, struct file *file)
+{
+	struct umems *umems;
+
+	/* It tells physical addresses. */
+	if (!capable(CAP_SYS_RAWIO))
+		return -EPERM;
+	umems = kzalloc(sizeof(*umems), GFP_KERNEL);
+	if (!umems)
+		return -ENOMEM;
+	xa_init_flags(&umems->table, XA_FLAGS_ALLOC1);
+	mutex_init(&umems->lock);
+	file->private_data = umems;
+	return 0;
+}
+
+static int test_close(struct inode *inode, struct file *file)
+{
+	struct umems *umems = file->private_data;
+	struct region *region;
+	unsigned long id;
+
+	xa_for_each(&umems->table, id, region) {
+		release_region_of(region);
+		cond_resched();
+	}
+	xa_destroy(&umems->table);
+	mutex_destroy(&umems->lock);
+	kfree(umems);
+	return 0;
+}
+
+static const struct file_operations test_fops = {
+	.owner = THIS_MODULE,
+	.open = test_open,
+	.release = test_close,
+	.unlocked_ioctl = test_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+static struct miscdevice test_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "phyr_umem_test",
+	.mode = 0600,
+	.fops = &test_fops,
+};
+module_misc_device(test_device);
+
+MODULE_DESCRIPTION("Test the kernel's ib_umem without a driver");
+MODULE_LICENSE("Dual BSD/GPL");
