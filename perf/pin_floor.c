@@ -12,21 +12,15 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "backing.h"
 #include "phyr_test.h"
+#include "samples.h"
 
 #define DEVICE "/dev/phyr_test"
-#define MIB ((size_t)1 << 20)
 #define DEFAULT_ROUNDS 7
-/* Of what should be large folios, how much must be, or else the floor is not the floor. */
-#define FOLIO_PERCENT 99
 
 static const char usage[] =
 "Usage: pin_floor [-n ROUNDS] KIND:MIB...\n"
@@ -45,36 +39,11 @@ struct region {
 	uint64_t table_bytes;
 };
 
-#define die(...) (fprintf(stderr, "pin_floor: " __VA_ARGS__), fputc('\n', stderr), exit(1))
-
-static void *array_of(size_t nr)
-{
-	void *array = calloc(nr, sizeof(uint64_t));
-
-	if (!array)
-		die("no memory for %zu numbers", nr);
-	return array;
-}
-
 static void map_region(struct region *r, enum backing_kind kind, size_t size)
 {
-	const struct backing_spec spec = {
-		.kind = kind,
-		.size = size,
-		.aliased = kind == BACKING_HUGE1G,
-		.shuffled = kind == BACKING_4K || backing_is_mthp(kind),
-	};
-	char why[512];
-	int percent;
-
-	if (backing_map(&r->memory, &spec, why, sizeof(why)))
-		die("%zu MiB of %s: %s", size / MIB, backing_name(kind), why);
-	percent = backing_percent(&r->memory);
-	if (percent < FOLIO_PERCENT)
-		die("only %d %% of the memory is really %s; free memory is fragmented: boot again",
-		    percent, backing_name(kind));
+	samples_map(&r->memory, kind, size, kind == BACKING_HUGE1G);
 	r->folios = r->memory.len / r->memory.page_size;
-	r->addresses = array_of(r->folios);
+	r->addresses = samples_alloc(r->folios);
 	for (size_t i = 0; i < r->folios; i++)
 		r->addresses[i] = (uintptr_t)r->memory.start + i * r->memory.page_size;
 }
@@ -115,20 +84,6 @@ static void measure_phyr(int fd, struct region *r, size_t round)
 	r->table_bytes = pin.table_bytes;
 }
 
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Sorts the samples. */
-static double median(uint64_t *ns, size_t nr)
-{
-	qsort(ns, nr, sizeof(*ns), compare);
-	return (ns[(nr - 1) / 2] + ns[nr / 2]) / 2.0;
-}
-
 /* "gup" and "phyr" are medians; the ratios of single rounds go from "least" to "most". */
 static void print_comparison(const char *name, uint64_t *gup, uint64_t *phyr, size_t rounds)
 {
@@ -139,10 +94,10 @@ static void print_comparison(const char *name, uint64_t *gup, uint64_t *phyr, si
 		least = !i || ratio < least ? ratio : least;
 		most = ratio > most ? ratio : most;
 	}
-	printf("    \"%s\": { \"gup_ns\": %.0f, \"phyr_ns\": %.0f,", name, median(gup, rounds),
-	       median(phyr, rounds));
+	printf("    \"%s\": { \"gup_ns\": %.0f, \"phyr_ns\": %.0f,", name, samples_median(gup, rounds),
+	       samples_median(phyr, rounds));
 	printf(" \"ratio\": %.4f, \"least\": %.4f, \"most\": %.4f }",
-	       median(phyr, rounds) / median(gup, rounds), least, most);
+	       samples_median(phyr, rounds) / samples_median(gup, rounds), least, most);
 }
 
 static void print_region(const struct region *r)
@@ -161,10 +116,10 @@ static void run(int fd, enum backing_kind kind, size_t size, size_t rounds)
 {
 	struct region r = { .rounds = rounds };
 
-	r.gup_pin = array_of(rounds);
-	r.gup_unpin = array_of(rounds);
-	r.phyr_pin = array_of(rounds);
-	r.phyr_unpin = array_of(rounds);
+	r.gup_pin = samples_alloc(rounds);
+	r.gup_unpin = samples_alloc(rounds);
+	r.phyr_pin = samples_alloc(rounds);
+	r.phyr_unpin = samples_alloc(rounds);
 	map_region(&r, kind, size);
 	/* Once without looking: caches and the module's own allocations warm up. */
 	measure_gup(fd, &r, 0);
@@ -180,22 +135,6 @@ static void run(int fd, enum backing_kind kind, size_t size, size_t rounds)
 	free(r.gup_unpin);
 	free(r.phyr_pin);
 	free(r.phyr_unpin);
-}
-
-/* KIND:MIB */
-static void parse(char *arg, enum backing_kind *kind, size_t *size)
-{
-	char *colon = strchr(arg, ':'), *end;
-
-	if (!colon)
-		die("'%s' is not KIND:MIB", arg);
-	*colon = '\0';
-	*kind = backing_find(arg);
-	if (*kind == BACKING_NR_KINDS)
-		die("'%s' is no kind of memory", arg);
-	*size = strtoul(colon + 1, &end, 10) * MIB;
-	if (!*size || *end)
-		die("'%s' is no number of MiB", colon + 1);
 }
 
 int main(int argc, char **argv)
@@ -221,7 +160,7 @@ int main(int argc, char **argv)
 		die("cannot open " DEVICE ": %s; load phyr_test.ko", strerror(errno));
 	puts("[");
 	for (int i = optind; i < argc; i++) {
-		parse(argv[i], &kind, &size);
+		samples_parse(argv[i], &kind, &size);
 		run(fd, kind, size, rounds);
 		puts(i + 1 < argc ? "," : "");
 	}

@@ -13,8 +13,9 @@ import sys
 
 import measure
 import pin
+import umem
 
-BENCHMARKS = {"pin": pin}
+BENCHMARKS = {"pin": pin, "umem": umem}
 KERNELS = ["stable", "backports"]
 
 

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+
+#include "samples.h"
+
+/* Of what should be large folios, how much must be, or else times of others are measured. */
+#define FOLIO_PERCENT 99
+
+uint64_t *samples_alloc(size_t nr)
+{
+	uint64_t *array = calloc(nr, sizeof(*array));
+
+	if (!array)
+		die("no memory for %zu numbers", nr);
+	return array;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+double samples_median(uint64_t *ns, size_t nr)
+{
+	qsort(ns, nr, sizeof(*ns), compare);
+	return (ns[(nr - 1) / 2] + ns[nr / 2]) / 2.0;
+}
+
+void samples_parse(char *arg, enum backing_kind *kind, size_t *size)
+{
+	char *colon = strchr(arg, ':'), *end;
+
+	if (!colon)
+		die("'%s' is not KIND:MIB", arg);
+	*colon = '\0';
+	*kind = backing_find(arg);
+	if (*kind == BACKING_NR_KINDS)
+		die("'%s' is no kind of memory", arg);
+	*size = strtoul(colon + 1, &end, 10) * MIB;
+	if (!*size || *end)
+		die("'%s' is no number of MiB", colon + 1);
+}
+
+void samples_map(struct backing *memory, enum backing_kind kind, size_t size, bool aliased)
+{
+	const struct backing_spec spec = {
+		.kind = kind,
+		.size = size,
+		.aliased = aliased,
+		.shuffled = kind == BACKING_4K || backing_is_mthp(kind),
+	};
+	char why[512];
+	int percent;
+
+	if (backing_map(memory, &spec, why, sizeof(why)))
+		die("%zu MiB of %s: %s", size / MIB, backing_name(kind), why);
+	percent = backing_percent(memory);
+	if (percent < FOLIO_PERCENT)
+		die("only %d %% of the memory is really %s; free memory is fragmented: boot again",
+		    percent, backing_name(kind));
+}

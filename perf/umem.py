@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""perf/run umem: what the livepatch of ib_umem must hold, under the distribution's own rxe.
+
+Registration as a whole is measured by ib_reg_mr, and the kernel's ib_umem_get() by itself (pinning
+and the scatterlist, without the driver's own table) by umem_time; stock against livepatch, in turns
+in one boot.  measure.py tells how.
+
+    steps below -> plan -> guest (in the guest) -> JSON in out/raw/umem-KERNEL
+    -> figures.py (rows, ratios) -> the judgement below -> text, out/umem.json
+"""
+
+import json
+import os
+
+import figures
+import measure
+import report
+from figures import GIB, compare, human_bytes, human_ratio, human_time
+from measure import EVERY, OUT, Step
+
+ABOUT = "registration by stock's driver with the livepatch: its must-holds"
+ROUNDS = 3
+
+# 1 GiB in small pages at a time, 1 GiB of huge pages of each size, and the system
+MEMORY_MIB = 6144
+HUGEPAGES = {"2M": 512, "1G": 1}
+
+BOTH = ["stock", "livepatch"]
+STEPS = [
+    Step("small-4k", "4K,64K,1M", "4k,mthp16k,mthp64k", 300, EVERY, "--shuffle", BOTH),
+    Step("small", "4K,64K,1M", "thp,huge2m,huge1g", 300, EVERY, "", BOTH),
+    Step("medium-4k", "64M", "4k,mthp16k,mthp64k", 10, EVERY, "--shuffle", BOTH),
+    Step("medium", "64M", "thp,huge2m,huge1g", 10, EVERY, "", BOTH),
+    Step("gibibyte-4k", "1G", "4k,mthp64k", 5, 3, "--shuffle", BOTH),
+    Step("gibibyte", "1G", "thp,huge2m,huge1g", 5, EVERY, "", BOTH),
+]
+# Kinds and MiB for umem_time.
+UMEMS = ["4k:256", "mthp16k:256", "mthp64k:256", "thp:1024", "huge2m:1024", "huge1g:1024"]
+UMEM_ROUNDS = 5
+NETDEV = "veth0"  # on which the lab makes rxe0
+
+# ib_umem_get() of 1 GiB on 2 MiB pages; registrations and releases of any kind; entries of 1 GiB on 1 GiB
+GET_RATIO, LEAST, ENTRIES = 10, 0.95, 1
+
+
+def plan(rounds):
+    """Registrations, and at the end of each turn ib_umem_get() alone."""
+    def umems(number, driver):
+        return [f"say round {number} of {rounds}, {driver}: ib_umem_get() alone",
+                f"umem umem.{number}.{driver} -n {UMEM_ROUNDS} {NETDEV} {' '.join(UMEMS)}"]
+    return measure.plan(STEPS, rounds, umems)
+
+
+def collect(kernel, rounds, raw):
+    """All that was measured on a kernel, and its figures."""
+    def umems(number, driver):
+        with open(os.path.join(raw, f"umem.{number}.{driver}"), encoding="utf-8") as f:
+            return {"umems": json.load(f)}
+    measured = measure.collect(kernel, STEPS, rounds, raw, umems)
+    figures.derive(measured)
+    measured["umems"] = [derive_umem(n, measured["samples"]) for n in range(len(UMEMS))]
+    measured["judgement"] = judge(measured)
+    return measured
+
+
+def derive_umem(number, samples):
+    """The figures of one row of umem_time."""
+    def series(driver, fact):
+        return {s["round"]: s["umems"][number][fact] for s in samples if s["driver"] == driver}
+
+    row = samples[0]["umems"][number]
+    return {"backing": row["backing"], "bytes": row["bytes"],
+            "entries": max(series("livepatch", "entries").values()),
+            "stock_entries": max(series("stock", "entries").values()),
+            **{call: compare(series("stock", call), series("livepatch", call), "stock", "livepatch")
+               for call in ("get_ns", "release_ns")}}
+
+
+# --- what must hold ---
+
+
+def line(what, wanted, found, spread, holds):
+    return {"what": what, "wanted": wanted, "found": found, "spread": spread, "holds": holds}
+
+
+def spread(figure):
+    return f"{human_ratio(figure['ratio_min'])}..{human_ratio(figure['ratio_max'])}"
+
+
+def judge_least(measured, time, what):
+    """The least of all sizes and kinds of memory counts."""
+    figure, region = min(((r["livepatch"][time], r) for r in measured["regions"]),
+                         key=lambda pair: pair[0]["ratio"])
+    name = f"{human_bytes(region['bytes'])} of {region['backing']}"
+    return line(f"{what}, stock/livepatch, least of all", f">= {LEAST}",
+                f"{figure['ratio']:.2f} ({name})", spread(figure), figure["ratio"] >= LEAST)
+
+
+def judge(measured):
+    def umem(backing):
+        return next(u for u in measured["umems"] if (u["bytes"], u["backing"]) == (GIB, backing))
+
+    get, entries = umem("huge2m")["get_ns"], umem("huge1g")["entries"]
+    return [
+        line("ib_umem_get() of 1 GiB of huge2m, stock/livepatch", f">= {GET_RATIO}",
+             human_ratio(get["ratio"]), spread(get), get["ratio"] >= GET_RATIO),
+        line("1 GiB of huge1g, entries of the scatterlist", f"<= {ENTRIES}", str(entries), "",
+             entries <= ENTRIES),
+        judge_least(measured, "reg_usec", "registration"),
+        judge_least(measured, "dereg_usec", "release"),
+    ]
+
+
+# --- for people ---
+
+
+def table(rows, times, scale, more):
+    """A row for each kind of memory: both calls, stock and livepatch."""
+    def cells(row):
+        out = [row["backing"], human_bytes(row["bytes"])]
+        for figure in times(row):
+            out += [human_time(figure["stock"] * scale), human_time(figure["livepatch"] * scale),
+                    human_ratio(figure["ratio"]), spread(figure)]
+        return out + [str(row[name]) for name in more]
+    header = ["memory", "size", *["stock", "livepatch", "ratio", "spread"] * 2, *more]
+    return report.align([header, *map(cells, rows)], 1)
+
+
+def tables(measured):
+    return "\n".join([
+        "", report.machine(measured), "", "ibv_reg_mr() and ibv_dereg_mr():",
+        *table(measured["regions"], lambda r: [r["livepatch"][t] for t in ("reg_usec", "dereg_usec")], 1, []),
+        "", "ib_umem_get() and ib_umem_release() alone, and entries of the scatterlist:",
+        *table(measured["umems"], lambda u: [u["get_ns"], u["release_ns"]], 1e-3,
+               ["stock_entries", "entries"]),
+        *report.notes(measured)])
+
+
+def judgement(result):
+    marks = {True: "ok", False: "NOT MET"}
+    rows = [["", "kernel", "", "must be", "is", "rounds"]]
+    rows += [[marks[j["holds"]], k["kernel"], j["what"], j["wanted"], j["found"], j["spread"]]
+             for k in result["kernels"] for j in k["judgement"]]
+    return "\n".join(["", "Must hold:", *report.align(rows, len(rows[0]))])
+
+
+def run(kernels, rounds):
+    """True if all holds."""
+    measure.begin(["umem.json"])
+    result = measure.new_result(rounds)
+    for kernel in kernels:
+        measure.check_memory(MEMORY_MIB)
+        raw = os.path.join(OUT, "raw", f"umem-{kernel}")
+        measure.run(kernel, MEMORY_MIB, HUGEPAGES, plan(rounds), raw,
+                    os.path.join(OUT, f"umem-{kernel}.log"))
+        result["kernels"].append(collect(kernel, rounds, raw))
+        print(tables(result["kernels"][-1]), flush=True)
+    measure.keep(result, "umem.json")
+    print(judgement(result))
+    measure.say(f"done; all numbers are in {OUT}/umem.json")
+    measure.check_failures(result)
+    return all(j["holds"] for k in result["kernels"] for j in k["judgement"])

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * umem_time: how long does the kernel take for the umem of an MR, without what a driver does then?
+ *
+ * tests/kernel/phyr_umem_test.ko calls the kernel's ib_umem_get() for a device, as the device's
+ * driver does, and takes the time. Whether the livepatch is on is the caller's business.
+ *
+ * Prints JSON, a row for each kind of memory, to stdout.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "phyr_umem_test.h"
+#include "samples.h"
+
+#define DEVICE "/dev/phyr_umem_test"
+#define DEFAULT_ROUNDS 5
+#define LOCAL_WRITE 1		/* IB_ACCESS_LOCAL_WRITE */
+
+static const char usage[] =
+"Usage: umem_time [-n ROUNDS] NETDEV KIND:MIB...\n"
+"Time the kernel's ib_umem_get() and ib_umem_release() for the RDMA device on NETDEV.\n"
+"KIND is a backing of ib_reg_mr. Base pages are in random order.\n"
+"Needs phyr_umem_test.ko loaded, and root.\n";
+
+struct times {
+	uint64_t *get, *release;
+	uint32_t entries;
+};
+
+static void measure(int fd, unsigned int netdev, const struct backing *memory, struct times *times,
+		    size_t round)
+{
+	struct phyr_umem_test_get get = {
+		.addr = (uintptr_t)memory->start,
+		.len = memory->len,
+		.access = LOCAL_WRITE,
+		.netdev = netdev,
+	};
+	struct phyr_umem_test_release release = {};
+
+	if (ioctl(fd, PHYR_UMEM_TEST_GET, &get))
+		die("ib_umem_get(): %s", strerror(errno));
+	release.id = get.id;
+	if (ioctl(fd, PHYR_UMEM_TEST_RELEASE, &release))
+		die("ib_umem_release(): %s", strerror(errno));
+	times->get[round] = get.ns;
+	times->release[round] = release.ns;
+	times->entries = get.entries;
+}
+
+static void run(int fd, unsigned int netdev, enum backing_kind kind, size_t size, size_t rounds)
+{
+	struct times times = { .get = samples_alloc(rounds), .release = samples_alloc(rounds) };
+	struct backing memory;
+
+	samples_map(&memory, kind, size, false);
+	/* Once without looking. */
+	measure(fd, netdev, &memory, &times, 0);
+	for (size_t i = 0; i < rounds; i++)
+		measure(fd, netdev, &memory, &times, i);
+	printf("  { \"backing\": \"%s\", \"bytes\": %zu, \"entries\": %u, \"get_ns\": %.0f, \"release_ns\": %.0f }",
+	       backing_name(kind), memory.len, times.entries, samples_median(times.get, rounds),
+	       samples_median(times.release, rounds));
+	backing_unmap(&memory);
+	free(times.get);
+	free(times.release);
+}
+
+int main(int argc, char **argv)
+{
+	size_t rounds = DEFAULT_ROUNDS, size;
+	enum backing_kind kind;
+	unsigned int netdev;
+	int option, fd;
+
+	while ((option = getopt(argc, argv, "n:h")) != -1) {
+		if (option == 'n')
+			rounds = strtoul(optarg, NULL, 10);
+		if (option != 'n' || !rounds) {
+			fputs(usage, option == 'h' ? stdout : stderr);
+			return option == 'h' ? 0 : 2;
+		}
+	}
+	if (argc - optind < 2) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	netdev = if_nametoindex(argv[optind]);
+	if (!netdev)
+		die("there is no network device %s", argv[optind]);
+	fd = open(DEVICE, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		die("cannot open " DEVICE ": %s; load phyr_umem_test.ko", strerror(errno));
+	puts("[");
+	for (int i = optind + 1; i < argc; i++) {
+		samples_parse(argv[i], &kind, &size);
+		run(fd, netdev, kind, size, rounds);
+		puts(i + 1 < argc ? "," : "");
+	}
+	puts("]");
+	close(fd);
+	return fflush(stdout) ? 1 : 0;
+}
