@@ -151,6 +151,7 @@ static unsigned long check_entries(const struct model *model, struct phyr_dma_li
 static const size_t max_segments[] = {
 	1, 511, 4095, 4096, 4097, 8191, 8192, 8193, 12287, 65536, 1234567, 0x7fffffff, UINT_MAX,
 };
+
 static const u64 boundaries[] = { 511, 4095, 65535, SZ_1M - 1, 0xffffffff, ULONG_MAX };
 
 static void test_entries_random(void **state)
