@@ -30,6 +30,7 @@
 #include <linux/err.h>
 #include <linux/export.h>
 #include <linux/iommu-dma.h>
+#include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
@@ -145,6 +146,13 @@ static int map_table(struct mapping *mapping, struct phyr_builder *ranges)
 	unsigned int steps = 0;
 	int ret, i;
 
+	/*
+	 * Where an entry would cross a boundary, the IOMMU layer pads the one before
+	 * up to there. Powers of two seldom need that, and do not overflow by it:
+	 * UINT_MAX is a usual limit, and 4 GiB the usual boundary. Entries of less
+	 * than a page are cut when they are asked for.
+	 */
+	max_segment = max(rounddown_pow_of_two(max_segment), PAGE_SIZE);
 	ret = phyr_alloc_sgtable(&mapping->table, mapping->memory, max_segment);
 	if (ret)
 		return ret;
@@ -212,7 +220,7 @@ static int map_run(struct mapping *mapping, const struct phyr *pages, struct phy
 	int ret;
 
 	addr = dma_map_phys(dev, pages->addr, pages->len, mapping->dir, mapping->attrs);
-	/* What dma_map_sgtable() says: no room in the IOMMU, or memory out of the device's reach. */
+	/* As dma_map_sgtable(): no room in the IOMMU, or memory out of the device's reach. */
 	if (dma_mapping_error(dev, addr))
 		return use_dma_iommu(dev) ? -ENOMEM : -EIO;
 	ret = phyr_dma_bounced(dev, addr) ? -EIO : phyr_builder_add(ranges, addr, pages->len);
@@ -242,13 +250,18 @@ static int map_each(struct mapping *mapping, struct phyr_builder *ranges)
 
 static int map(struct mapping *mapping, size_t bytes, struct phyr_builder *ranges)
 {
+	int ret;
+
 	if (alloc_iova(mapping, bytes)) {
 		mapping->way = WAY_IOVA;
 		return map_iova(mapping, ranges);
 	}
 	if (phyr_dma_wants_table(mapping->dev)) {
 		mapping->way = WAY_TABLE;
-		return map_table(mapping, ranges);
+		ret = map_table(mapping, ranges);
+		/* Perhaps because there is no stretch that is long enough. */
+		if (ret != -ENOMEM || ranges->nr)
+			return ret;
 	}
 	mapping->way = WAY_EACH;
 	return map_each(mapping, ranges);
