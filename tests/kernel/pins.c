@@ -2,16 +2,8 @@
 /*
  * /dev/phyr_test: phyr_test.h tells what it does.
  *
- * Lifetimes: a pin belongs to the open file, and is found there by its id. It
- * is entered in the table when it is complete and taken out before it is
- * undone, so what is in the table is a pin that holds. Whoever has looked one
- * up holds the file's mutex for as long as it uses the pin; whoever has taken
- * one out alone has it. Pinning and unpinning, which may take long, need no
- * lock then. At the last close nobody else has the file, and no lock is needed.
- *
- * The mutex is held over accesses to user memory. No page fault handler of
- * ours takes it, but one of user space (userfaultfd) may never come to an end:
- * therefore waiting for the mutex is killable.
+ * Lifetimes: a pin belongs to the open file, and is found there by its id; see
+ * table.h.
  */
 #include <linux/capability.h>
 #include <linux/fs.h>
@@ -22,47 +14,21 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/xarray.h>
 
 #include <phyr/phyr.h>
 
 #include "gup.h"
 #include "phyr_test.h"
-
-/* What an open file has. */
-struct pins {
-	struct xarray table;	/* struct pin by id */
-	struct mutex lock;	/* keeps pins that were looked up in the table */
-};
+#include "table.h"
 
 struct pin {
 	struct phyr_array array;
 	bool writable;
 };
-
-/* Look a pin up. Unless an error is returned, pins->lock is held. */
-static struct pin *get_pin(struct pins *pins, u32 id)
-{
-	struct pin *pin;
-
-	if (mutex_lock_killable(&pins->lock))
-		return ERR_PTR(-EINTR);
-	pin = xa_load(&pins->table, id);
-	if (pin)
-		return pin;
-	mutex_unlock(&pins->lock);
-	return ERR_PTR(-ENOENT);
-}
-
-static void put_pin(struct pins *pins)
-{
-	mutex_unlock(&pins->lock);
-}
 
 static void undo_pin(struct pin *pin, bool dirty)
 {
@@ -93,8 +59,7 @@ static struct pin *make_pin(struct phyr_test_pin *args)
 	return pin;
 }
 
-/* The id is reserved first, so that nothing can fail once others can find the pin. */
-static int test_pin(struct pins *pins, struct phyr_test_pin __user *user)
+static int test_pin(struct table *pins, struct phyr_test_pin __user *user)
 {
 	struct phyr_test_pin args;
 	struct pin *pin;
@@ -102,33 +67,30 @@ static int test_pin(struct pins *pins, struct phyr_test_pin __user *user)
 
 	if (copy_from_user(&args, user, sizeof(args)))
 		return -EFAULT;
-	ret = xa_alloc(&pins->table, &args.id, NULL, xa_limit_32b, GFP_KERNEL);
+	ret = table_reserve(pins, &args.id);
 	if (ret)
 		return ret;
 	pin = make_pin(&args);
 	if (IS_ERR(pin)) {
-		xa_release(&pins->table, args.id);
+		table_cancel(pins, args.id);
 		return PTR_ERR(pin);
 	}
 	if (copy_to_user(user, &args, sizeof(args))) {
-		xa_release(&pins->table, args.id);
+		table_cancel(pins, args.id);
 		undo_pin(pin, false);
 		return -EFAULT;
 	}
-	xa_store(&pins->table, args.id, pin, GFP_KERNEL);
+	table_enter(pins, args.id, pin);
 	return 0;
 }
 
-static int test_unpin(struct pins *pins, struct phyr_test_unpin *args)
+static int test_unpin(struct table *pins, struct phyr_test_unpin *args)
 {
-	struct pin *pin = get_pin(pins, args->id);
+	struct pin *pin = table_take(pins, args->id);
 	u64 began;
 
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
-	xa_erase(&pins->table, args->id);
-	put_pin(pins);
-
 	began = ktime_get_ns();
 	phyr_unpin_user(&pin->array, args->dirty);
 	args->ns = ktime_get_ns() - began;
@@ -160,15 +122,15 @@ static int list_runs(const struct phyr_array *array, struct phyr_test_runs *args
 	return 0;
 }
 
-static int test_runs(struct pins *pins, struct phyr_test_runs *args)
+static int test_runs(struct table *pins, struct phyr_test_runs *args)
 {
-	struct pin *pin = get_pin(pins, args->id);
+	struct pin *pin = table_get(pins, args->id);
 	int ret;
 
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
 	ret = list_runs(&pin->array, args);
-	put_pin(pins);
+	table_put(pins);
 	return ret;
 }
 
@@ -212,9 +174,9 @@ static int copy_all(const struct phyr_array *array, const struct phyr_test_copy 
 	return 0;
 }
 
-static int test_copy(struct pins *pins, const struct phyr_test_copy *args)
+static int test_copy(struct table *pins, const struct phyr_test_copy *args)
 {
-	struct pin *pin = get_pin(pins, args->id);
+	struct pin *pin = table_get(pins, args->id);
 	void *bounce;
 	int ret;
 
@@ -230,7 +192,7 @@ static int test_copy(struct pins *pins, const struct phyr_test_copy *args)
 	else
 		ret = copy_all(&pin->array, args, bounce);
 	kfree(bounce);
-	put_pin(pins);
+	table_put(pins);
 	return ret;
 }
 
@@ -247,9 +209,9 @@ static void describe_folio(struct folio *folio, struct phyr_test_folio *args)
 	args->anon = folio_test_anon(folio);
 }
 
-static int test_folio(struct pins *pins, struct phyr_test_folio *args)
+static int test_folio(struct table *pins, struct phyr_test_folio *args)
 {
-	struct pin *pin = get_pin(pins, args->id);
+	struct pin *pin = table_get(pins, args->id);
 	struct phyr found;
 
 	if (IS_ERR(pin))
@@ -257,11 +219,11 @@ static int test_folio(struct pins *pins, struct phyr_test_folio *args)
 	found = phyr_array_find(&pin->array, args->offset);
 	if (found.len)
 		describe_folio(page_folio(pfn_to_page(PHYS_PFN(found.addr))), args);
-	put_pin(pins);
+	table_put(pins);
 	return found.len ? 0 : -ERANGE;
 }
 
-static int test_ioctl_args(struct pins *pins, unsigned int cmd, void *args)
+static int test_ioctl_args(struct table *pins, unsigned int cmd, void *args)
 {
 	switch (cmd) {
 	case PHYR_TEST_UNPIN:
@@ -303,38 +265,32 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return ret;
 }
 
-static struct pins *alloc_pins(void)
-{
-	struct pins *pins = kzalloc(sizeof(*pins), GFP_KERNEL);
-
-	if (!pins)
-		return NULL;
-	xa_init_flags(&pins->table, XA_FLAGS_ALLOC1);
-	mutex_init(&pins->lock);
-	return pins;
-}
-
 static int test_open(struct inode *inode, struct file *file)
 {
+	struct table *pins;
+
 	/* It tells physical addresses. */
 	if (!capable(CAP_SYS_RAWIO))
 		return -EPERM;
-	file->private_data = alloc_pins();
-	return file->private_data ? 0 : -ENOMEM;
+	pins = kzalloc(sizeof(*pins), GFP_KERNEL);
+	if (!pins)
+		return -ENOMEM;
+	table_init(pins);
+	file->private_data = pins;
+	return 0;
 }
 
 static int test_release(struct inode *inode, struct file *file)
 {
-	struct pins *pins = file->private_data;
+	struct table *pins = file->private_data;
 	unsigned long id;
 	struct pin *pin;
 
-	xa_for_each(&pins->table, id, pin) {
+	xa_for_each(&pins->objects, id, pin) {
 		undo_pin(pin, pin->writable);
 		cond_resched();
 	}
-	xa_destroy(&pins->table);
-	mutex_destroy(&pins->lock);
+	table_destroy(pins);
 	kfree(pins);
 	return 0;
 }
