@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * What the two files of phyr_edu.ko share: edu.c has the device, edu_maps.c its
+ * open files and their mappings.
+ */
+#ifndef PHYR_EDU_DEVICE_H
+#define PHYR_EDU_DEVICE_H
+
+#include <linux/completion.h>
+#include <linux/device.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/rwsem.h>
+#include <linux/types.h>
+
+#include "phyr_edu.h"
+
+/* Of the buffer in the device, which is one end of each transfer. */
+#define EDU_BUFFER_SIZE 4096
+
+/**
+ * struct edu - the device
+ * @dev: for the DMA API
+ * @registers: its BAR
+ * @transfer: held during a transfer, for @registers and @bounce
+ * @bounce: memory that the device can always reach, of the size of its buffer
+ * @bounce_addr: where it reaches that
+ * @limits: held for writing while the limits of @dev change, for reading while
+ *	something is mapped according to them
+ * @misc: /dev/phyr_edu
+ * @users: open files, and one for the driver
+ * @unused: there are none any more
+ */
+struct edu {
+	struct device *dev;
+	void __iomem *registers;
+	struct mutex transfer;	/* @registers, @bounce */
+	void *bounce;
+	dma_addr_t bounce_addr;
+	struct rw_semaphore limits;
+	struct miscdevice misc;
+	refcount_t users;
+	struct completion unused;
+};
+
+extern const struct file_operations edu_fops;
+
+int edu_dma(struct edu *edu, const struct phyr_edu_dma *args);
+void edu_put(struct edu *edu);
+
+#endif

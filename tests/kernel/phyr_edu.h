@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * What phyr_edu.ko offers at /dev/phyr_edu: phyr.ko's DMA lists on a device that
+ * really does DMA, QEMU's edu.
+ *
+ * Only root can open it: it tells addresses, and lets the device reach any. Mappings
+ * belong to the open file: what is left when it is closed is unmapped and
+ * unpinned. All calls return 0, or -1 with errno. An unknown id is ENOENT, an
+ * offset that is not inside the region ERANGE, a wrong argument EINVAL.
+ */
+#ifndef PHYR_EDU_H
+#define PHYR_EDU_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * struct phyr_edu_limits - what the device says that it can do
+ * @mask_bits: in: bits of a DMA address
+ * @max_segment: in: most bytes of an entry
+ * @boundary: in: no entry crosses a multiple of one more; one less than a power of two
+ *
+ * At first 64 bits, UINT_MAX (as RDMA drivers say) and 4 GiB - 1 (as PCI devices
+ * have it). They hold for all open files, and stay until they are set again.
+ * EIO if the machine has no memory that so few bits reach.
+ */
+struct phyr_edu_limits {
+	__u32 mask_bits;
+	__u32 max_segment;
+	__u64 boundary;
+};
+
+/* Which way data goes, as in the kernel's enum dma_data_direction. */
+#define PHYR_EDU_BOTH_WAYS	0
+#define PHYR_EDU_TO_DEVICE	1
+#define PHYR_EDU_FROM_DEVICE	2
+
+/**
+ * struct phyr_edu_map - pin a region of the caller's memory and map it for the device
+ * @start: in: user address of its first byte
+ * @len: in: bytes
+ * @writable: in: 1 to pin for writing
+ * @dir: in: PHYR_EDU_*
+ * @id: out: names the mapping in the other calls
+ * @pad: unused
+ * @runs: out: number of runs of the memory
+ * @ranges: out: number of ranges
+ * @entries: out: number of entries
+ * @ns: out: time that phyr_dma_map() took
+ *
+ * Fails as phyr_pin_user() and phyr_dma_map() do.
+ */
+struct phyr_edu_map {
+	__u64 start;
+	__u64 len;
+	__u32 writable;
+	__u32 dir;
+	__u32 id;
+	__u32 pad;
+	__u64 runs;
+	__u64 ranges;
+	__u64 entries;
+	__u64 ns;
+};
+
+/**
+ * struct phyr_edu_unmap - undo a mapping, and the pin
+ * @id: in: the mapping
+ * @pad: unused
+ * @ns: out: time that phyr_dma_unmap() took
+ */
+struct phyr_edu_unmap {
+	__u32 id;
+	__u32 pad;
+	__u64 ns;
+};
+
+/**
+ * struct phyr_edu_entry - one entry, as phyr_dma_next_entry() has it
+ * @offset: of its first byte in the region
+ * @addr: DMA address
+ * @len: bytes
+ */
+struct phyr_edu_entry {
+	__u64 offset;
+	__u64 addr;
+	__u64 len;
+};
+
+/**
+ * struct phyr_edu_entries - list the entries of a mapping
+ * @id: in: the mapping
+ * @pad: unused
+ * @nr: in: room at @entries; out: entries written there, all there are if there is room
+ * @entries: in: struct phyr_edu_entry *
+ */
+struct phyr_edu_entries {
+	__u32 id;
+	__u32 pad;
+	__u64 nr;
+	__u64 entries;
+};
+
+/**
+ * struct phyr_edu_find - look an offset up, with phyr_dma_find()
+ * @id: in: the mapping
+ * @pad: unused
+ * @offset: in: in the region
+ * @addr: out: DMA address of that byte
+ * @len: out: bytes that follow it at the following addresses
+ */
+struct phyr_edu_find {
+	__u32 id;
+	__u32 pad;
+	__u64 offset;
+	__u64 addr;
+	__u64 len;
+};
+
+/**
+ * struct phyr_edu_blocks - the region in blocks of equal size
+ * @id: in: the mapping
+ * @pad: unused
+ * @sizes: in: sizes to choose from, or-ed
+ * @iova: in: address of the region's first byte on the wire
+ * @best: out: what phyr_dma_best_block() says; if 0, there are no blocks
+ * @count: out: what phyr_dma_nr_blocks() says for that size
+ * @nr: in: room at @blocks; out: blocks written there, all there are if there is room
+ * @blocks: in: __u64 *, for the DMA address of each
+ */
+struct phyr_edu_blocks {
+	__u32 id;
+	__u32 pad;
+	__u64 sizes;
+	__u64 iova;
+	__u64 best;
+	__u64 count;
+	__u64 nr;
+	__u64 blocks;
+};
+
+/**
+ * struct phyr_edu_dma - let the device read or write memory
+ * @addr: in: DMA address, mapped or not
+ * @len: in: bytes, at most 4096
+ * @write: in: 1 for the device to write there, 0 for it to read there
+ * @data: in: user address of what is written, or of the place for what was read
+ *
+ * The device does not tell whether it could: what was read may then be anything,
+ * zeros or what it has transferred before. Takes a fifth of a second. Without
+ * an IOMMU, all of the machine's memory is within reach.
+ */
+struct phyr_edu_dma {
+	__u64 addr;
+	__u32 len;
+	__u32 write;
+	__u64 data;
+};
+
+#define PHYR_EDU_LIMITS	 _IOW('p', 16, struct phyr_edu_limits)
+#define PHYR_EDU_MAP	 _IOWR('p', 17, struct phyr_edu_map)
+#define PHYR_EDU_UNMAP	 _IOWR('p', 18, struct phyr_edu_unmap)
+#define PHYR_EDU_ENTRIES _IOWR('p', 19, struct phyr_edu_entries)
+#define PHYR_EDU_FIND	 _IOWR('p', 20, struct phyr_edu_find)
+#define PHYR_EDU_BLOCKS	 _IOWR('p', 21, struct phyr_edu_blocks)
+#define PHYR_EDU_DMA	 _IOW('p', 22, struct phyr_edu_dma)
+
+#endif
