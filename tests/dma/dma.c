@@ -144,7 +144,6 @@ static int check_limits(struct mapped *m, const struct limits *l)
 	err = err ?:
 	      mapped_check_entries(m, l->max_segment, l->boundary) ?:
 	      check_counted(m, l) ?:
-	      mapped_check_blocks(m) ?:
 	      mapped_unmap(m);
 	return err ? fail("limits %s", l->name) : PASSED;
 }
