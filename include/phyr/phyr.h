@@ -27,7 +27,7 @@
 #include <linux/types.h>
 
 struct device;
-struct sg_table;
+struct sg_append_table;
 
 /**
  * struct phyr - a physically contiguous range
@@ -148,8 +148,8 @@ void phyr_array_free(struct phyr_array *array);
 
 int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, bool writable);
 void phyr_unpin_user(struct phyr_array *array, bool dirty);
-
-int phyr_alloc_sgtable(struct sg_table *table, const struct phyr_array *array, size_t max_segment);
+int phyr_pin_user_sg(struct sg_append_table *table, unsigned long start, size_t len, bool writable,
+		     size_t max_segment);
 
 /**
  * struct phyr_dma - contiguous DMA addresses

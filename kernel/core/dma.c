@@ -39,6 +39,7 @@
 #include "builder.h"
 #include "compat.h"
 #include "pages.h"
+#include "sgtable.h"
 
 /* Runs unmapped between two looks at the scheduler, where that costs a flush of the IOTLB. */
 #define UNLINK_RUNS 65536
@@ -65,7 +66,7 @@ struct mapping {
 	enum way way;
 	union {
 		struct dma_iova_state iova;
-		struct sg_table table;
+		struct sg_append_table table;
 	};
 };
 
@@ -135,11 +136,11 @@ static bool alloc_iova(struct mapping *mapping, size_t bytes)
 
 static void unmap_table(struct mapping *mapping)
 {
-	dma_unmap_sgtable(mapping->dev, &mapping->table, mapping->dir, mapping->attrs);
-	sg_free_table(&mapping->table);
+	dma_unmap_sgtable(mapping->dev, &mapping->table.sgt, mapping->dir, mapping->attrs);
+	sg_free_append_table(&mapping->table);
 }
 
-static int map_table(struct mapping *mapping, struct phyr_builder *ranges)
+static int map_table(struct mapping *mapping, size_t bytes, struct phyr_builder *ranges)
 {
 	u64 max_segment = min_t(u64, mapping->list.max_segment - 1, mapping->list.boundary) + 1;
 	struct scatterlist *sg;
@@ -153,15 +154,15 @@ static int map_table(struct mapping *mapping, struct phyr_builder *ranges)
 	 * than a page are cut when they are asked for.
 	 */
 	max_segment = max(rounddown_pow_of_two(max_segment), PAGE_SIZE);
-	ret = phyr_alloc_sgtable(&mapping->table, mapping->memory, max_segment);
+	ret = phyr_array_to_sg(mapping->memory, bytes, &mapping->table, max_segment);
 	if (ret)
 		return ret;
-	ret = dma_map_sgtable(mapping->dev, &mapping->table, mapping->dir, mapping->attrs);
+	ret = dma_map_sgtable(mapping->dev, &mapping->table.sgt, mapping->dir, mapping->attrs);
 	if (ret) {
-		sg_free_table(&mapping->table);
+		sg_free_append_table(&mapping->table);
 		return ret;
 	}
-	for_each_sgtable_dma_sg(&mapping->table, sg, i) {
+	for_each_sgtable_dma_sg(&mapping->table.sgt, sg, i) {
 		ret = phyr_builder_add(ranges, sg_dma_address(sg), sg_dma_len(sg));
 		if (!ret)
 			ret = phyr_breathe_killable(&steps);
@@ -258,7 +259,7 @@ static int map(struct mapping *mapping, size_t bytes, struct phyr_builder *range
 	}
 	if (phyr_dma_wants_table(mapping->dev)) {
 		mapping->way = WAY_TABLE;
-		ret = map_table(mapping, ranges);
+		ret = map_table(mapping, bytes, ranges);
 		/* Perhaps because there is no stretch that is long enough. */
 		if (ret != -ENOMEM || ranges->nr)
 			return ret;

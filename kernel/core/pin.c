@@ -76,6 +76,7 @@
 #include "builder.h"
 #include "compat.h"
 #include "pagetable.h"
+#include "sgtable.h"
 #include "unpin.h"
 
 /* Runs are merged across folios, so neighbouring memory needs neighbouring struct pages. */
@@ -367,6 +368,36 @@ static void unpin_all(struct phyr_builder *builder)
 		}
 }
 
+/* Pin a region into the pinner's builder; if that fails, nothing of it stays pinned. */
+static int pin_region(struct pinner *pinner, unsigned long start, size_t len, bool writable)
+{
+	struct page *few_pages[FEW_PAGES];
+	unsigned long stop;
+	int ret;
+
+	if (!len || check_add_overflow(start, len, &stop) || PAGE_ALIGN(stop) < stop)
+		return -EINVAL;
+	*pinner = (struct pinner){
+		.mm = current->mm,
+		.gup_flags = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0),
+		.enough = 2,
+		.pages = few_pages,
+		.max_pages = FEW_PAGES,
+		.start = start & PAGE_MASK,
+		.end = PAGE_ALIGN(stop),
+	};
+	if ((pinner->end - pinner->start) >> PAGE_SHIFT > UINT_MAX)
+		return -EINVAL;
+
+	phyr_builder_init(&pinner->builder, pinner->start);
+	ret = pin_all(pinner);
+	if (ret)
+		unpin_all(&pinner->builder);
+	if (pinner->pages != few_pages)
+		kfree(pinner->pages);
+	return ret;
+}
+
 /**
  * phyr_pin_user - pin a region of the caller's memory
  * @array: array to set up; its old contents are lost
@@ -388,36 +419,60 @@ static void unpin_all(struct phyr_builder *builder)
  */
 int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, bool writable)
 {
-	struct page *few_pages[FEW_PAGES];
-	struct pinner pinner = {
-		.mm = current->mm,
-		.gup_flags = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0),
-		.enough = 2,
-		.pages = few_pages,
-		.max_pages = FEW_PAGES,
-	};
-	unsigned long stop;
+	struct pinner pinner;
 	int ret;
 
 	start = untagged_addr(start);
-	if (!len || check_add_overflow(start, len, &stop) || PAGE_ALIGN(stop) < stop)
-		return -EINVAL;
-	pinner.start = start & PAGE_MASK;
-	pinner.end = PAGE_ALIGN(stop);
-	if ((pinner.end - pinner.start) >> PAGE_SHIFT > UINT_MAX)
-		return -EINVAL;
-
-	phyr_builder_init(&pinner.builder, pinner.start);
-	ret = pin_all(&pinner);
-	if (!ret)
-		ret = phyr_builder_finish(&pinner.builder, array, start, len);
+	ret = pin_region(&pinner, start, len, writable);
+	if (ret)
+		return ret;
+	ret = phyr_builder_finish(&pinner.builder, array, start, len);
 	if (ret)
 		unpin_all(&pinner.builder);
-	if (pinner.pages != few_pages)
-		kfree(pinner.pages);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(phyr_pin_user);
+
+/**
+ * phyr_pin_user_sg - pin a region of the caller's memory into a scatterlist
+ * @table: table to set up, for sg_free_append_table()
+ * @start: user address of the region's first byte
+ * @len: bytes
+ * @writable: whether the memory will be written to through the pins
+ * @max_segment: no entry has more bytes; at least a page
+ *
+ * As phyr_pin_user(), for those who hand the pins on to parts of the kernel
+ * that know scatterlists only. One entry a run, of whole pages: the first page
+ * and the last are in it from their first byte to their last. What is left of the
+ * table is not used (total_nents against orig_nents), and that is little.
+ *
+ * Runs that follow each other physically are one even where they are of
+ * different folios. Nobody whom the table is for minds: there is a struct page
+ * for each, and they have the same distance; and device memory that needs to be
+ * told apart (P2PDMA) is not pinned without asking for it.
+ *
+ * Context: As phyr_pin_user().
+ * Return: 0, and each page of each entry must be unpinned some day, by
+ * unpin_user_page_range_dirty_lock() or the like. Else nothing is pinned and the
+ * table is empty: the errors of phyr_pin_user(), or -EINVAL for a @max_segment
+ * below a page.
+ */
+int phyr_pin_user_sg(struct sg_append_table *table, unsigned long start, size_t len, bool writable,
+		     size_t max_segment)
+{
+	struct pinner pinner;
+	int ret;
+
+	ret = pin_region(&pinner, untagged_addr(start), len, writable);
+	if (ret)
+		return ret;
+	ret = phyr_builder_finish_sg(&pinner.builder, table, pinner.end - pinner.start,
+				     max_segment);
+	if (ret)
+		unpin_all(&pinner.builder);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(phyr_pin_user_sg);
 
 MODULE_DESCRIPTION("User memory as physical ranges");
 MODULE_LICENSE("Dual BSD/GPL");

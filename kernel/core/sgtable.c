@@ -1,96 +1,138 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * From an array to a scatterlist, for those parts of the kernel that know
- * nothing else: an entry a run, not one a page.
+ * Scatterlists, for those parts of the kernel that know nothing else: an entry a
+ * run, not one a page.
+ *
+ * How many entries there are is known only when the runs have been cut to what
+ * an entry may hold. So as many are allocated as there can be at most, one a run and
+ * one more for each cut, and the end is marked where it turns out to be.
  */
 #include <linux/align.h>
-#include <linux/export.h>
 #include <linux/limits.h>
-#include <linux/math.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/pfn.h>
-#include <linux/scatterlist.h>
 
+#include "builder.h"
 #include "pages.h"
-
-static int count(const struct phyr_array *array, size_t max_segment, size_t *nr)
-{
-	struct phyr_iter iter = {};
-	unsigned int steps = 0;
-	struct phyr pages;
-	int ret = 0;
-
-	*nr = 0;
-	while (!ret && phyr_array_next_pages(array, &iter, &pages)) {
-		*nr += DIV_ROUND_UP(pages.len, max_segment);
-		ret = phyr_breathe_killable(&steps);
-	}
-	return ret;
-}
-
-static int fill(struct sg_table *table, const struct phyr_array *array, size_t max_segment)
-{
-	struct scatterlist *sg = table->sgl;
-	struct phyr_iter iter = {};
-	unsigned int steps = 0;
-	struct phyr pages;
-	int ret = 0;
-	size_t len;
-
-	while (!ret && phyr_array_next_pages(array, &iter, &pages)) {
-		for (; pages.len; pages.addr += len, pages.len -= len) {
-			len = min(pages.len, max_segment);
-			sg_set_page(sg, pfn_to_page(PHYS_PFN(pages.addr)), len, 0);
-			sg = sg_next(sg);
-		}
-		ret = phyr_breathe_killable(&steps);
-	}
-	return ret;
-}
+#include "sgtable.h"
 
 /**
- * phyr_alloc_sgtable - allocate a scatterlist with the pages of an array
- * @table: table to set up, for sg_free_table()
- * @array: array from phyr_pin_user()
- * @max_segment: no entry has more bytes; at least a page
- *
- * One entry a run, of whole pages: a region that begins or ends within a page
- * has all of it in the table. A run longer than @max_segment becomes several
- * entries.
- *
- * Runs that follow each other physically are one even where they are of
- * different folios. Nobody whom the table is for minds: there is a struct page
- * for each, and they have the same distance; and device memory that needs to be
- * told apart (P2PDMA) is not pinned by phyr_pin_user().
- *
- * Context: May sleep.
- * Return: 0, or -ENOMEM, -EINVAL for a @max_segment below a page, or -EINTR for
- * a fatal signal.
+ * struct filler - a scatterlist that is being filled
+ * @table: the table
+ * @max_segment: bytes that an entry may hold
+ * @last: the last entry written
  */
-int phyr_alloc_sgtable(struct sg_table *table, const struct phyr_array *array, size_t max_segment)
+struct filler {
+	struct sg_append_table *table;
+	size_t max_segment;
+	struct scatterlist *last;
+};
+
+static int begin(struct filler *filler, struct sg_append_table *table, unsigned long runs,
+		 size_t bytes, size_t max_segment)
 {
-	size_t nr = array->nr;
+	size_t nr;
 	int ret;
 
+	*table = (struct sg_append_table){};
 	/* What the length of an entry can hold. */
 	max_segment = ALIGN_DOWN(min_t(size_t, max_segment, UINT_MAX), PAGE_SIZE);
 	if (!max_segment)
 		return -EINVAL;
-	/* Runs are longer than they say by less than a page at either end. */
-	if (array->largest > max_segment - min(max_segment, 2 * PAGE_SIZE)) {
-		ret = count(array, max_segment, &nr);
-		if (ret)
-			return ret;
-	}
+	nr = min(runs + bytes / max_segment, bytes / PAGE_SIZE);
 	if (nr > UINT_MAX)
 		return -EINVAL;
-	ret = sg_alloc_table(table, nr, GFP_KERNEL);
+	ret = sg_alloc_table(&table->sgt, nr, GFP_KERNEL);
 	if (ret)
 		return ret;
-	ret = fill(table, array, max_segment);
-	if (ret)
-		sg_free_table(table);
-	return ret;
+	table->total_nents = nr;
+	table->sgt.orig_nents = 0;
+	*filler = (struct filler){ .table = table, .max_segment = max_segment };
+	return 0;
 }
-EXPORT_SYMBOL_GPL(phyr_alloc_sgtable);
+
+static void add(struct filler *filler, phys_addr_t addr, size_t left)
+{
+	struct scatterlist *sg;
+	size_t len;
+
+	for (; left; addr += len, left -= len) {
+		len = min(left, filler->max_segment);
+		sg = filler->last ? sg_next(filler->last) : filler->table->sgt.sgl;
+		sg_set_page(sg, pfn_to_page(PHYS_PFN(addr)), len, 0);
+		filler->table->sgt.orig_nents++;
+		filler->last = sg;
+	}
+}
+
+static void end(struct filler *filler)
+{
+	sg_mark_end(filler->last);
+	filler->table->sgt.nents = filler->table->sgt.orig_nents;
+}
+
+/**
+ * phyr_builder_finish_sg - make a scatterlist of a complete region
+ * @builder: a builder with at least one run
+ * @table: table to set up, for sg_free_append_table()
+ * @bytes: the builder's bytes
+ * @max_segment: no entry has more bytes
+ *
+ * Context: May sleep.
+ * Return: 0 and the builder is empty; or -ENOMEM or -EINVAL, the table empty and
+ * the builder unchanged.
+ */
+int phyr_builder_finish_sg(struct phyr_builder *builder, struct sg_append_table *table,
+			   size_t bytes, size_t max_segment)
+{
+	struct filler filler;
+	unsigned long nr;
+	struct phyr *run;
+	int ret;
+
+	ret = begin(&filler, table, builder->nr, bytes, max_segment);
+	if (ret)
+		return ret;
+	while ((nr = phyr_builder_take(builder, &run)))
+		for (; nr; nr--, run++)
+			add(&filler, run->addr, run->len);
+	end(&filler);
+	return 0;
+}
+
+/**
+ * phyr_array_to_sg - make a scatterlist of an array
+ * @array: the array, unchanged
+ * @bytes: of the pages that it is in
+ * @table: table to set up, for sg_free_append_table()
+ * @max_segment: no entry has more bytes
+ *
+ * Context: May sleep.
+ * Return: 0; or -ENOMEM, -EINVAL, or -EINTR for a fatal signal, and the table is
+ * empty.
+ */
+int phyr_array_to_sg(const struct phyr_array *array, size_t bytes, struct sg_append_table *table,
+		     size_t max_segment)
+{
+	struct phyr_iter iter = {};
+	unsigned int steps = 0;
+	struct filler filler;
+	struct phyr pages;
+	int ret;
+
+	ret = begin(&filler, table, array->nr, bytes, max_segment);
+	if (ret)
+		return ret;
+	while (phyr_array_next_pages(array, &iter, &pages)) {
+		add(&filler, pages.addr, pages.len);
+		ret = phyr_breathe_killable(&steps);
+		if (ret) {
+			sg_free_append_table(table);
+			*table = (struct sg_append_table){};
+			return ret;
+		}
+	}
+	end(&filler);
+	return 0;
+}

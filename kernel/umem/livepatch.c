@@ -22,25 +22,19 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
-#include "livepatch.h"
-#include "pin.h"
+#include "livepatch.h" /* first: compat.h, which the next one needs, looks for it */
+#include "account.h"
 
-/* Give the umem a scatterlist of the phyrs, and the device access to it. */
-static int make_table(struct ib_umem *umem, const struct phyr_array *phyrs, int access)
+/* Unpin the pages of a scatterlist that no device has seen. */
+static void unpin_sg(struct sg_table *table)
 {
-	struct sg_append_table *append = &umem->sgt_append;
-	int ret;
+	struct scatterlist *sg;
+	unsigned int i;
 
-	ret = phyr_alloc_sgtable(&append->sgt, phyrs, ib_dma_max_seg_size(umem->ibdev));
-	if (ret)
-		return ret;
-	/* By this number it will be freed. Nobody appends any more, so there is no last entry. */
-	append->total_nents = append->sgt.orig_nents;
-	ret = ib_dma_map_sgtable_attrs(umem->ibdev, &append->sgt, DMA_BIDIRECTIONAL,
-				       ib_umem_set_dma_attrs(umem, access));
-	if (ret)
-		sg_free_append_table(append);
-	return ret;
+	for_each_sgtable_sg(table, sg, i) {
+		unpin_user_page_range_dirty_lock(sg_page(sg), sg->length >> PAGE_SHIFT, false);
+		cond_resched();
+	}
 }
 
 /**
@@ -56,25 +50,32 @@ static int make_table(struct ib_umem *umem, const struct phyr_array *phyrs, int 
 struct ib_umem *phyr_umem_get_va(struct ib_device *device, unsigned long addr, size_t size,
 				 int access)
 {
-	struct phyr_array phyrs = {};
+	struct sg_append_table *table;
 	struct ib_umem *umem;
 	int ret;
 
 	umem = kzalloc(sizeof(*umem), GFP_KERNEL);
 	if (!umem)
 		return ERR_PTR(-ENOMEM);
-	ret = phyr_umem_pin(umem, &phyrs, device, addr, size, access);
+	table = &umem->sgt_append;
+	ret = phyr_umem_charge(umem, device, addr, size, access);
 	if (ret)
 		goto err_free;
-	ret = make_table(umem, &phyrs, access);
+	ret = phyr_pin_user_sg(table, addr, phyr_umem_bytes(umem), umem->writable,
+			       ib_dma_max_seg_size(device));
+	if (ret)
+		goto err_uncharge;
+	ret = ib_dma_map_sgtable_attrs(device, &table->sgt, DMA_BIDIRECTIONAL,
+				       ib_umem_set_dma_attrs(umem, access));
 	if (ret)
 		goto err_unpin;
-	/* The pins are the scatterlist's now. */
-	phyr_array_free(&phyrs);
 	return umem;
 
 err_unpin:
-	phyr_umem_unpin(umem, &phyrs, false);
+	unpin_sg(&table->sgt);
+	sg_free_append_table(table);
+err_uncharge:
+	phyr_umem_uncharge(umem);
 err_free:
 	kfree(umem);
 	return ERR_PTR(ret);

@@ -4,15 +4,15 @@
  *
  * A struct phyr_umem begins with a struct ib_umem, as struct ib_umem_dmabuf
  * does, so that a driver can keep it where it keeps its umem, and
- * ib_umem_check_rereg() and is_odp go on working. pin.h has what is the same for
- * every kind of umem.
+ * ib_umem_check_rereg() and is_odp go on working. account.h has what is the same
+ * for every kind of umem.
  *
  * Devices that do DMA by CPU (ib_uses_virt_dma()) need no mapping, and theirs
  * are the only ones served here.
  */
 #include <linux/slab.h>
 
-#include "pin.h"
+#include "account.h"
 #include "umem.h"
 
 static struct phyr_umem *alloc_umem(struct ib_device *device)
@@ -41,6 +41,7 @@ struct phyr_umem *phyr_umem_get(struct ib_device *device, unsigned long addr, si
 				int access)
 {
 	struct phyr_umem *phyr_umem;
+	struct ib_umem *umem;
 	int ret;
 
 	if (WARN_ON_ONCE(!ib_uses_virt_dma(device)))
@@ -48,12 +49,20 @@ struct phyr_umem *phyr_umem_get(struct ib_device *device, unsigned long addr, si
 	phyr_umem = alloc_umem(device);
 	if (!phyr_umem)
 		return ERR_PTR(-ENOMEM);
-	ret = phyr_umem_pin(&phyr_umem->umem, &phyr_umem->phyrs, device, addr, size, access);
-	if (ret) {
-		kfree(phyr_umem);
-		return ERR_PTR(ret);
-	}
+	umem = &phyr_umem->umem;
+	ret = phyr_umem_charge(umem, device, addr, size, access);
+	if (ret)
+		goto err_free;
+	ret = phyr_pin_user(&phyr_umem->phyrs, addr, phyr_umem_bytes(umem), umem->writable);
+	if (ret)
+		goto err_uncharge;
 	return phyr_umem;
+
+err_uncharge:
+	phyr_umem_uncharge(umem);
+err_free:
+	kfree(phyr_umem);
+	return ERR_PTR(ret);
 }
 
 /**
@@ -90,9 +99,11 @@ void phyr_umem_release(struct phyr_umem *phyr_umem)
 {
 	struct ib_umem *umem = &phyr_umem->umem;
 
-	if (umem->owning_mm)
-		phyr_umem_unpin(umem, &phyr_umem->phyrs, umem->writable);
-	else
+	if (umem->owning_mm) {
+		phyr_unpin_user(&phyr_umem->phyrs, umem->writable);
+		phyr_umem_uncharge(umem);
+	} else {
 		phyr_array_free(&phyr_umem->phyrs);
+	}
 	kfree(phyr_umem);
 }
