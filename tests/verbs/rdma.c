@@ -410,9 +410,9 @@ int post_recv(struct ibv_qp *qp, struct ibv_sge *sges, int n)
 
 /*
  * Over InfiniBand a request is complete when the other side has acknowledged it. Over iWARP a write
- * or a send is, as soon as TCP has taken it. But what comes behind it in the stream of bytes is seen
- * after it: so have a read follow, which is answered when the data has arrived, and flushed if they
- * were refused.
+ * or a send is, as soon as TCP has taken it. But what comes behind it in the stream of bytes is
+ * seen after it: so have a read follow, which is answered when the data has arrived, and flushed if
+ * it was refused.
  */
 static bool needs_read_behind(const struct ibv_send_wr *wr)
 {

@@ -2,9 +2,9 @@
 /*
  * The RDMA device under test: opening it, memory regions, connected queue pairs, transfers.
  *
- * The device is Soft-RoCE or Soft-iWARP. Where iWARP differs from InfiniBand is hidden here: QPs are
- * connected in another way (cm.h), a write or a send completes before it has arrived, and an error
- * says less. What Soft-iWARP does not have, a test skips by lacks().
+ * The device is Soft-RoCE or Soft-iWARP. Where iWARP differs from InfiniBand is hidden here: QPs
+ * are connected in another way (cm.h), a write or a send completes before it has arrived, and an
+ * error says less. What Soft-iWARP does not have, a test skips by lacks().
  */
 #ifndef PHYR_TESTS_VERBS_RDMA_H
 #define PHYR_TESTS_VERBS_RDMA_H

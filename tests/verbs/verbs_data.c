@@ -180,6 +180,26 @@ static int test_transfer(const void *arg)
 	return err ?: buf_check(l.buf) ?: buf_check(r.buf);
 }
 
+/* Every byte of a region in one message, so that no page of it can be a wrong one. */
+static int test_whole(const void *arg)
+{
+	enum backing backing = (enum backing)(uintptr_t)arg;
+	struct region l = {}, r = {};
+	size_t len;
+	int err;
+
+	err = region_open(&l, local_buf(backing), 1021, 1531, IBV_ACCESS_LOCAL_WRITE) ?:
+	      region_open(&r, remote_buf(backing), 1021, 1531, ACCESS_ALL);
+	if (err)
+		goto out;
+	len = l.end - l.start;
+	err = transfer(OP_WRITE, &l, l.start, &r, r.start, len) ?:
+	      transfer(OP_READ, &l, l.start, &r, r.start, len);
+out:
+	err = mr_dereg(&l.mr) ?: err;
+	return mr_dereg(&r.mr) ?: err;
+}
+
 /* --- many scatter/gather entries ---------------------------------------------------------- */
 
 /*
@@ -540,6 +560,7 @@ void add_data_tests(void)
 	for (r = 0; r < BACKING_COUNT; r++) {
 		const void *arg = (void *)(uintptr_t)r;
 
+		test_add(test_whole, arg, "whole region on %s", backing_name[r]);
 		test_add(test_gather_write, arg, "write gathered to %s", backing_name[r]);
 		test_add(test_scatter_read, arg, "read scattered from %s", backing_name[r]);
 		test_add(test_inline, arg, "inline to %s", backing_name[r]);

@@ -123,8 +123,9 @@ def arguments(argv):
         epilog="Exit status: COMMAND's; 99 if the kernel log holds a splat; 124 at a timeout; 98 if\n"
                "the guest died or the lab failed; 2 for bad usage; 128 + N if stopped by signal N.\n"
                "Kernel logs stay in build/vm-logs. In the guest: build/lab is /phyr,\n"
-               "'phyr-rxe phyr|stock|none' changes the driver under rxe0, and\n"
-               "'phyr-umem phyr|stock' what all drivers register memory with.")
+               "'phyr-rxe phyr|stock|none' changes the driver under rxe0, 'phyr-siw on|off' takes\n"
+               "Soft-iWARP instead, as siw0, and 'phyr-umem phyr|stock' changes what all drivers\n"
+               "register memory with.")
     option = parser.add_argument
     option("-h", "--help", action=Help, nargs=0, help="show this")
     option("--kernel", choices=["stable", "backports"], default="stable", help="default: stable")

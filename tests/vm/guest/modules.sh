@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # shellcheck shell=sh
 #
-# For phyr-rxe and phyr-umem: how modules come and go.
+# For phyr-rxe, phyr-siw and phyr-umem: how modules come and go.
 
 BUILT=/phyr/kernel/$(uname -r)
 PATIENCE=300 # tenths of a second
