@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * What must be refused is refused as by stock, costs nothing, and where several things are wrong it
+ * is the same one that is told.
+ *
+ * Each case is tried some times under stock, then under phyr: the errors must be the same, and for
+ * those that this file knows, the one it knows. Some cases run in a child that has limited itself.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/udmabuf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "umem.h"
+
+enum { PAGES = 64, TIMES = 8 };
+
+/* Types of buffer descriptors, from uverbs; others are unknown. */
+enum { TYPE_DMABUF = 0, TYPE_VA = 1, TYPE_UNKNOWN = 77 };
+
+/*
+ * The places that cases are about, made once: pages for reading and writing, with a hole of no
+ * memory behind.
+ */
+static char *good;
+static char *none, *no_access, *read_only, *file;
+static int udmabuf = -1;
+
+struct error_case {
+	const char *name;
+	char *const *at;	/* or NULL: the address is off itself */
+	size_t off, len;
+	int access;
+	int expect;
+	/* A child with this limit, and not above the law. */
+	enum { NO_LIMIT, LIMIT_64K, LIMIT_NOTHING } limit;
+};
+
+static const struct error_case cases[] = {
+	{ "good", &good, 0, PAGES * SZ_4K, WRITABLE, 0, NO_LIMIT },
+	{ "no byte", &good, 0, 0, WRITABLE, EINVAL, NO_LIMIT },
+	{ "no byte inside a page", &good, 3, 0, WRITABLE, 0, NO_LIMIT },
+	{ "no byte inside no memory", &none, 3, 0, WRITABLE, EFAULT, NO_LIMIT },
+	{ "address 0", NULL, 0, SZ_4K, WRITABLE, EFAULT, NO_LIMIT },
+	{ "wraps around", NULL, -SZ_4K, 2 * SZ_4K, WRITABLE, EINVAL, NO_LIMIT },
+	{ "wraps around as pages", NULL, -SZ_4K, SZ_4K - 1, WRITABLE, EINVAL, NO_LIMIT },
+	{ "all there is", NULL, 0, SIZE_MAX, WRITABLE, EINVAL, NO_LIMIT },
+	{ "2^32 pages", &good, 0, SZ_4K << 32, WRITABLE, EINVAL, NO_LIMIT },
+	{ "the kernel's memory", NULL, 0xffff888000000000, SZ_4K, READABLE, EFAULT, NO_LIMIT },
+	{ "not canonical", NULL, 1UL << 62, SZ_4K, READABLE, EFAULT, NO_LIMIT },
+	{ "no memory", &none, 0, SZ_4K, READABLE, EFAULT, NO_LIMIT },
+	{ "no memory behind", &good, SZ_4K, PAGES * SZ_4K, WRITABLE, EFAULT, NO_LIMIT },
+	{ "no memory before", &none, PAGES * SZ_4K - 1, 2, WRITABLE, EFAULT, NO_LIMIT },
+	{ "no access", &no_access, 0, SZ_4K, READABLE, EFAULT, NO_LIMIT },
+	{ "read-only, to write", &read_only, 0, SZ_4K, WRITABLE, EFAULT, NO_LIMIT },
+	{ "read-only, to read", &read_only, 0, SZ_4K, READABLE, 0, NO_LIMIT },
+	{ "shared file, to write", &file, 0, SZ_4K, WRITABLE, EFAULT, NO_LIMIT },
+	{ "shared file, to read", &file, 0, SZ_4K, READABLE, 0, NO_LIMIT },
+	{ "on demand", &good, 0, SZ_4K, WRITABLE | ON_DEMAND, EOPNOTSUPP, NO_LIMIT },
+	{ "on demand, no byte", &good, 0, 0, WRITABLE | ON_DEMAND, EOPNOTSUPP, NO_LIMIT },
+	{ "on demand, wraps around", NULL, -1, 2, WRITABLE | ON_DEMAND, EINVAL, NO_LIMIT },
+	{ "within the limit", &good, 0, 16 * SZ_4K, WRITABLE, 0, LIMIT_64K },
+	{ "over the limit", &good, 0, 17 * SZ_4K, WRITABLE, ENOMEM, LIMIT_64K },
+	{ "over the limit by two bytes", &good, SZ_4K - 1, 15 * SZ_4K + 2, WRITABLE, ENOMEM,
+	  LIMIT_64K },
+	{ "over the limit, no memory", &none, 0, 17 * SZ_4K, WRITABLE, ENOMEM, LIMIT_64K },
+	{ "within the limit, no memory", &none, 0, SZ_4K, WRITABLE, EFAULT, LIMIT_64K },
+	{ "limit of nothing", &good, 0, SZ_4K, WRITABLE, EPERM, LIMIT_NOTHING },
+	{ "limit of nothing, on demand", &good, 0, SZ_4K, ON_DEMAND, EPERM, LIMIT_NOTHING },
+	{ "limit of nothing, wraps around", NULL, -1, 2, WRITABLE, EINVAL, LIMIT_NOTHING },
+};
+
+/* Descriptors. Drivers ask by them on newer kernels only: on others all are EOPNOTSUPP. */
+static const struct desc_case {
+	const char *name;
+	uint32_t type, flags;
+	int *fd;
+	size_t len;
+	int expect;		/* or -1: as stock has it */
+} desc_cases[] = {
+	{ "addresses", TYPE_VA, 0, NULL, SZ_4K, 0 },
+	{ "addresses, no byte", TYPE_VA, 0, NULL, 0, EINVAL },
+	{ "flags", TYPE_VA, ~0U, NULL, SZ_4K, EINVAL },
+	{ "flags of a dma-buf", TYPE_DMABUF, ~0U, NULL, SZ_4K, EINVAL },
+	{ "unknown type", TYPE_UNKNOWN, 0, NULL, SZ_4K, EINVAL },
+	{ "dma-buf without", TYPE_DMABUF, 0, NULL, SZ_4K, EBADF },
+	{ "dma-buf", TYPE_DMABUF, 0, &udmabuf, SZ_4K, 0 },
+	{ "dma-buf, too long", TYPE_DMABUF, 0, &udmabuf, SZ_4K << 20, -1 },
+};
+
+/* 0 or an errno; the same each time, or FAILED. */
+static int get_and_release(struct phyr_umem_test_get ask)
+{
+	struct phyr_umem_test_get get;
+	int i, err, first = 0;
+
+	for (i = 0; i < TIMES; i++) {
+		get = ask;
+		err = umem_get(&get);
+		if (!err && umem_release(get.id))
+			return FAILED;
+		if (i && err != first)
+			return fail("try %d: %s, the first was %s", i, errno_name(err),
+				    first ? "refused otherwise" : "accepted");
+		first = err;
+	}
+	return first;
+}
+
+static struct phyr_umem_test_get ask_for(const struct error_case *c)
+{
+	return umem_request((c->at ? *c->at : NULL) + c->off, c->len, c->access);
+}
+
+static void obey_limit(const struct error_case *c)
+{
+	struct rlimit limit = { .rlim_max = RLIM_INFINITY };
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	limit.rlim_cur = c->limit == LIMIT_64K ? 64 * KIB : 0;
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) || syscall(SYS_capget, &header, data))
+		_exit(255);
+	data[CAP_IPC_LOCK / 32].effective &= ~(1U << CAP_IPC_LOCK % 32);
+	if (syscall(SYS_capset, &header, data))
+		_exit(255);
+}
+
+/* In a child: its memory is a copy of ours. Errnos fit into an exit status. */
+static int in_child(const struct error_case *c)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		obey_limit(c);
+		status = get_and_release(ask_for(c));
+		_exit(status < 0 || vmpin_kb() ? 255 : status);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return fail("fork: %m");
+	if (!WIFEXITED(status) || WEXITSTATUS(status) == 255)
+		return fail("the child failed, or has memory charged at its end");
+	return WEXITSTATUS(status);
+}
+
+static int try(const struct error_case *c)
+{
+	return c->limit ? in_child(c) : get_and_release(ask_for(c));
+}
+
+static int try_desc(const struct desc_case *c)
+{
+	struct phyr_umem_test_get get = umem_request(good, c->len, WRITABLE);
+
+	get.descriptor = 1;
+	get.desc_type = c->type;
+	get.desc_flags = c->flags;
+	get.desc_fd = c->fd ? *c->fd : -1;
+	if (c->type == TYPE_DMABUF)
+		get.addr = 0;	/* where in it */
+	return get_and_release(get);
+}
+
+static int judge(const char *name, int stock, int phyr, int expect)
+{
+	if (stock < 0 || phyr < 0)
+		return fail("%s", name);
+	if (stock != phyr)
+		return fail("%s: stock says %d, phyr %d (%s)", name, stock, phyr, errno_name(phyr));
+	if (expect >= 0 && stock != expect)
+		return fail("%s: %s", name, errno_name(stock));
+	return PASSED;
+}
+
+static char *map_pages(int prot, int flags, int fd)
+{
+	char *p = mmap(NULL, PAGES * SZ_4K, prot, flags, fd, 0);
+
+	if (p == MAP_FAILED)
+		die("mmap: %m");
+	return p;
+}
+
+static void map_places(void)
+{
+	int fd = ext4_file(PAGES * SZ_4K);
+	void *map;
+	size_t len;
+
+	if (fd < 0)
+		die("no file");
+	file = map_pages(RW, MAP_SHARED, fd);
+	close(fd);
+	no_access = map_pages(PROT_NONE, ANON, -1);
+	read_only = map_pages(RW, ANON, -1);
+	memset(read_only, 1, PAGES * SZ_4K);
+	if (mprotect(read_only, PAGES * SZ_4K, PROT_READ))
+		die("mprotect: %m");
+	good = map_reserve(2 * PAGES * SZ_4K, SZ_4K, &map, &len);
+	none = good + PAGES * SZ_4K;
+	if (map_fixed(good, PAGES * SZ_4K, RW, ANON, -1, 0) || munmap(none, PAGES * SZ_4K))
+		die("cannot map memory with a hole behind: %m");
+	memset(good, 1, PAGES * SZ_4K);
+}
+
+static int test_errors(const void *arg)
+{
+	int stock[ARRAY_SIZE(cases)], err = PASSED;
+	size_t i;
+
+	(void)arg;
+	if (!good)
+		map_places();
+	if (patch_set(false))
+		return FAILED;
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		stock[i] = try(&cases[i]);
+	if (patch_set(true))
+		return FAILED;
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		if (judge(cases[i].name, stock[i], try(&cases[i]), cases[i].expect))
+			err = FAILED;
+	return err;
+}
+
+/* A dma-buf of memory that this process has. */
+static int make_udmabuf(void)
+{
+	int control = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+	struct udmabuf_create create = { .size = 16 * SZ_4K };
+
+	if (control < 0)
+		return fail("/dev/udmabuf: %m");
+	create.memfd = memfd_create("umem", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (ftruncate(create.memfd, create.size) ||
+	    fcntl(create.memfd, F_ADD_SEALS, F_SEAL_SHRINK))
+		return fail("memfd: %m");
+	udmabuf = ioctl(control, UDMABUF_CREATE, &create);
+	close(control);
+	close(create.memfd);
+	return udmabuf < 0 ? fail("UDMABUF_CREATE: %m") : PASSED;
+}
+
+static bool desc_applies(const struct desc_case *c)
+{
+	/* A device without DMA cannot attach to one, which the kernel warns of. */
+	return !(c->fd && !pci_device);
+}
+
+static int test_descriptors(const void *arg)
+{
+	int stock[ARRAY_SIZE(desc_cases)], err = PASSED, phyr;
+	const struct desc_case *c;
+	size_t i;
+
+	(void)arg;
+	if (!good)
+		map_places();
+	if (patch_set(false))
+		return FAILED;
+	if (try_desc(&desc_cases[0]) == EOPNOTSUPP)
+		return skip("this kernel has no buffer descriptors");
+	if (pci_device && make_udmabuf())
+		return FAILED;
+	for (i = 0; i < ARRAY_SIZE(desc_cases); i++)
+		if (desc_applies(&desc_cases[i]))
+			stock[i] = try_desc(&desc_cases[i]);
+	if (patch_set(true))
+		return FAILED;
+	for (i = 0, c = desc_cases; i < ARRAY_SIZE(desc_cases); i++, c++) {
+		if (!desc_applies(c))
+			continue;
+		phyr = try_desc(c);
+		if (judge(c->name, stock[i], phyr, c->expect))
+			err = FAILED;
+		else if (c->expect < 0)
+			diag("%s: %s", c->name, errno_name(phyr));
+	}
+	if (udmabuf >= 0)
+		close(udmabuf);
+	udmabuf = -1;
+	return err;
+}
+
+void errors_add_tests(void)
+{
+	test_add(test_errors, NULL, "errors");
+	test_add(test_descriptors, NULL, "errors by descriptor");
+}
