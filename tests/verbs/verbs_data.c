@@ -124,28 +124,33 @@ static bool too_slow(const struct between *b, const struct region *l, enum place
 }
 
 /*
- * Two kinds of small reads go wrong under Soft-iWARP: a few bytes across the end of a page, as
- * siw_try_1seg() takes what lies behind the end for what lies before it, and none at all, as
- * siw_activate_tx() answers with the length of the read before it, if that is still under way.
+ * Two kinds of small messages go wrong under Soft-iWARP. A few bytes from across the end of a page:
+ * siw_try_1seg() takes what lies behind the end for what lies before it (in writes and sends, if not
+ * the program but the kernel's thread sends them). And reads of no byte: siw_activate_tx() answers
+ * with the length of the read before, if that is still under way.
  */
-static bool siw_garbles(const struct between *b, size_t roff, size_t len)
+static bool siw_garbles(const struct between *b, size_t loff, size_t roff, size_t len)
 {
-	return dev.iwarp && b->op == OP_READ &&
-	       (!len || (len < 64 && roff % SZ_4K + len > SZ_4K));
+	size_t source = b->op == OP_READ ? roff : loff;
+
+	if (!dev.iwarp)
+		return false;
+	return len ? len < 64 && source % SZ_4K + len > SZ_4K : b->op == OP_READ;
 }
 
 static int all_sizes(const struct between *b, struct region *l, struct region *r)
 {
 	unsigned int round = 0, at;
-	size_t i, roff;
+	size_t i, loff, roff;
 	int err;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (at = 0; at < PLACES; at++, round++) {
+			loff = place(l, at, sizes[i], round);
 			roff = place(r, (at + round / PLACES) % PLACES, sizes[i], round);
-			if (too_slow(b, l, at, sizes[i]) || siw_garbles(b, roff, sizes[i]))
+			if (too_slow(b, l, at, sizes[i]) || siw_garbles(b, loff, roff, sizes[i]))
 				continue;
-			err = transfer(b->op, l, place(l, at, sizes[i], round), r, roff, sizes[i]);
+			err = transfer(b->op, l, loff, r, roff, sizes[i]);
 			if (err)
 				return fail("message of %zu bytes, placement %u", sizes[i], at);
 		}
