@@ -43,10 +43,10 @@ static int map_often(const struct buf *buf, size_t len, int times)
 		if (result)
 			return fail("%zu KiB cannot be mapped for the %dth time: %s", len / KIB,
 				    i + 1, errno_name(result));
-		if (behind_iommu && map.ranges != 1)
-			return fail("%lu ranges at the %dth time", (long)map.ranges, i + 1);
 		if (edu_unmap(map.id))
 			return fail("cannot be unmapped: %m");
+		if (behind_iommu && map.ranges != 1)
+			return fail("%lu ranges at the %dth time", (long)map.ranges, i + 1);
 	}
 	return PASSED;
 }

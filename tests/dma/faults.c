@@ -20,11 +20,11 @@
 
 static int log_fd;
 
-/* From its beginning on: what came before must have been nothing. */
+/* From its beginning on, or the last "dmesg -C": what came before must have been nothing. */
 void faults_open(void)
 {
 	log_fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (log_fd < 0)
+	if (log_fd < 0 || lseek(log_fd, 0, SEEK_DATA) < 0)
 		die("cannot read the kernel's log: %m");
 }
 
