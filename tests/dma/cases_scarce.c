@@ -178,10 +178,10 @@ static int test_killed(const void *arg)
 	pid_t child;
 
 	(void)arg;
-	err = buf_open(&buf, BACKING_FRAG, 8 * SZ_2M);
+	err = buf_open(&buf, BACKING_FRAG, 16 * SZ_2M);
 	/* Room for the region thrice. */
 	if (!err && behind_iommu)
-		err = limit_bits(26);
+		err = limit_bits(27);
 	for (i = 0; i < 12 && !err; i++) {
 		child = fork();
 		if (child < 0)
