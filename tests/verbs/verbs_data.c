@@ -125,9 +125,9 @@ static bool too_slow(const struct between *b, const struct region *l, enum place
 
 /*
  * Two kinds of small messages go wrong under Soft-iWARP. A few bytes from across the end of a page:
- * siw_try_1seg() takes what lies behind the end for what lies before it (in writes and sends, if not
- * the program but the kernel's thread sends them). And reads of no byte: siw_activate_tx() answers
- * with the length of the read before, if that is still under way.
+ * siw_try_1seg() takes what lies behind the end for what lies before it (in writes and sends, if
+ * not the program but the kernel's thread sends them). And reads of no byte: siw_activate_tx()
+ * answers with the length of the read before, if that is still under way.
  */
 static bool siw_garbles(const struct between *b, size_t loff, size_t roff, size_t len)
 {
