@@ -177,7 +177,7 @@ struct phyr_dma_list {
 	u64 boundary;
 };
 
-struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *array,
+struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *array, u64 iova,
 				   enum dma_data_direction dir, unsigned long attrs);
 void phyr_dma_unmap(struct phyr_dma_list *list);
 

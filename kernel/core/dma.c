@@ -54,6 +54,7 @@ enum way { WAY_IOVA, WAY_TABLE, WAY_EACH };
  * @dir: direction
  * @attrs: DMA_ATTR_* flags
  * @way: how it is mapped
+ * @gap: WAY_IOVA: addresses of the stretch before the region
  * @iova: WAY_IOVA: the stretch of addresses
  * @table: WAY_TABLE: the scatterlist
  */
@@ -64,6 +65,7 @@ struct mapping {
 	enum dma_data_direction dir;
 	unsigned long attrs;
 	enum way way;
+	size_t gap;
 	union {
 		struct dma_iova_state iova;
 		struct sg_append_table table;
@@ -88,8 +90,8 @@ static void unmap_iova(struct mapping *mapping, size_t linked)
 		end += pages.len;
 		if (++runs % UNLINK_RUNS && end < linked)
 			continue;
-		dma_iova_unlink(mapping->dev, &mapping->iova, unlinked, end - unlinked,
-				mapping->dir, mapping->attrs);
+		dma_iova_unlink(mapping->dev, &mapping->iova, mapping->gap + unlinked,
+				end - unlinked, mapping->dir, mapping->attrs);
 		unlinked = end;
 		cond_resched();
 	}
@@ -105,17 +107,17 @@ static int map_iova(struct mapping *mapping, struct phyr_builder *ranges)
 	int ret = 0;
 
 	while (!ret && phyr_array_next_pages(mapping->memory, &iter, &pages)) {
-		ret = dma_iova_link(mapping->dev, &mapping->iova, pages.addr, linked, pages.len,
-				    mapping->dir, mapping->attrs);
+		ret = dma_iova_link(mapping->dev, &mapping->iova, pages.addr, mapping->gap + linked,
+				    pages.len, mapping->dir, mapping->attrs);
 		if (ret)
 			break;
 		linked += pages.len;
 		ret = phyr_breathe_killable(&steps);
 	}
 	if (!ret)
-		ret = dma_iova_sync(mapping->dev, &mapping->iova, 0, linked);
+		ret = dma_iova_sync(mapping->dev, &mapping->iova, mapping->gap, linked);
 	if (!ret)
-		ret = phyr_builder_add(ranges, mapping->iova.addr, linked);
+		ret = phyr_builder_add(ranges, mapping->iova.addr + mapping->gap, linked);
 	if (ret)
 		unmap_iova(mapping, linked);
 	return ret;
@@ -124,11 +126,22 @@ static int map_iova(struct mapping *mapping, struct phyr_builder *ranges)
 /*
  * Whether there is an IOMMU, with room for the region. Runs can be linked one
  * behind the other if its pages are not larger than ours.
+ *
+ * A stretch begins at a multiple of its size, if that is a power of two, or of the
+ * next such. After a gap, the region's DMA addresses are like those on the wire in
+ * all low bits but those of its size: then a few large blocks hold it, whatever
+ * the memory; and the IOMMU can use large pages where the process does.
  */
-static bool alloc_iova(struct mapping *mapping, size_t bytes)
+static bool alloc_iova(struct mapping *mapping, u64 iova, size_t bytes)
 {
 	if (dma_get_merge_boundary(mapping->dev) & PAGE_MASK)
 		return false;
+	mapping->gap = iova & (rounddown_pow_of_two(bytes) - 1) & PAGE_MASK;
+	if (dma_iova_try_alloc(mapping->dev, &mapping->iova, 0, mapping->gap + bytes))
+		return true;
+	if (!mapping->gap)
+		return false;
+	mapping->gap = 0;
 	return dma_iova_try_alloc(mapping->dev, &mapping->iova, 0, bytes);
 }
 
@@ -249,11 +262,11 @@ static int map_each(struct mapping *mapping, struct phyr_builder *ranges)
 
 /* --- all three --- */
 
-static int map(struct mapping *mapping, size_t bytes, struct phyr_builder *ranges)
+static int map(struct mapping *mapping, u64 iova, size_t bytes, struct phyr_builder *ranges)
 {
 	int ret;
 
-	if (alloc_iova(mapping, bytes)) {
+	if (alloc_iova(mapping, iova, bytes)) {
 		mapping->way = WAY_IOVA;
 		return map_iova(mapping, ranges);
 	}
@@ -273,7 +286,7 @@ static void unmap(struct mapping *mapping, struct phyr_builder *ranges)
 {
 	switch (mapping->way) {
 	case WAY_IOVA:
-		unmap_iova(mapping, dma_iova_size(&mapping->iova));
+		unmap_iova(mapping, dma_iova_size(&mapping->iova) - mapping->gap);
 		break;
 	case WAY_TABLE:
 		unmap_table(mapping);
@@ -315,6 +328,7 @@ static unsigned long count_entries(const struct phyr_dma_list *list)
  * @dev: the device; its DMA mask and its limits (dma_set_max_seg_size(),
  *	dma_set_seg_boundary()) have been set
  * @array: array from phyr_pin_user()
+ * @iova: address of the region's first byte on the wire
  * @dir: which way data goes: DMA_BIDIRECTIONAL if the device may do as it likes
  * @attrs: DMA_ATTR_* flags that ib_umem would give, such as
  *	DMA_ATTR_WEAK_ORDERING; DMA_ATTR_REQUIRE_COHERENT is understood
@@ -322,7 +336,8 @@ static unsigned long count_entries(const struct phyr_dma_list *list)
  * Whole pages are mapped: the device can reach the rest of the first page and of
  * the last. How many ranges there are depends on the machine: one, if there is an
  * IOMMU that translates and has room for the region in one piece; else not
- * more than runs.
+ * more than runs. Where the addresses can be chosen, they are such that
+ * phyr_dma_best_block() finds large blocks for @iova; it may be called with others.
  *
  * Devices without DMA of their own (ib_uses_virt_dma()) do not need this.
  *
@@ -335,7 +350,7 @@ static unsigned long count_entries(const struct phyr_dma_list *list)
  * caches of the CPU; -EINTR for a fatal signal; -EINVAL for an empty array; or
  * what the IOMMU's driver returns.
  */
-struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *array,
+struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *array, u64 iova,
 				   enum dma_data_direction dir, unsigned long attrs)
 {
 	struct phyr_builder ranges;
@@ -362,7 +377,7 @@ struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *
 	frame = phyr_array_frame(array);
 	bytes = PAGE_ALIGN((frame & ~PAGE_MASK) + array->len);
 	phyr_builder_init(&ranges, frame & PAGE_MASK);
-	ret = map(mapping, bytes, &ranges);
+	ret = map(mapping, iova, bytes, &ranges);
 	if (ret)
 		goto err_drop;
 	ret = phyr_builder_finish(&ranges, &mapping->list.ranges, frame, array->len);

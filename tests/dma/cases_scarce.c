@@ -222,7 +222,7 @@ static int test_killed(const void *arg)
 
 	(void)arg;
 	err = buf_open(&buf, BACKING_FRAG, 16 * SZ_2M);
-	/* Room for the region thrice. */
+	/* Room for the region thrice at most. */
 	if (!err && behind_iommu)
 		err = limit_bits(27);
 	for (i = 0; i < 8 && !err; i++)

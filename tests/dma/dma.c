@@ -81,16 +81,18 @@ static int check_device(struct mapped *m)
 	return err ?: mapped_check_memory(m, "after the device has written");
 }
 
-/* As large as the memory's folios are, if the region begins with one. */
+/*
+ * As large as the memory's folios; and as large as any behind an IOMMU, if we can
+ * choose the addresses there, or the region begins with such a block.
+ */
 static int check_best(const struct mapped *m)
 {
 	struct phyr_edu_blocks args = {
 		.id = m->map.id, .sizes = SZ_4K | SZ_2M, .iova = (uintptr_t)m->start,
 	};
-	bool large = m->buf.backing != BACKING_FRAG || behind_iommu;
+	bool aligned = args.iova % SZ_2M == 0;
+	bool large = behind_iommu ? has_iova_calls || aligned : m->buf.backing != BACKING_FRAG;
 
-	if (args.iova % SZ_2M)
-		return PASSED;
 	if (edu_blocks(&args))
 		return fail("PHYR_EDU_BLOCKS: %m");
 	if (args.best != (large ? SZ_2M : SZ_4K))

@@ -76,7 +76,7 @@ static int map_array(struct edu *edu, struct map *map, struct phyr_edu_map *args
 	if (ret)
 		return ret;
 	began = ktime_get_ns();
-	map->list = phyr_dma_map(edu->dev, &map->array, args->dir, 0);
+	map->list = phyr_dma_map(edu->dev, &map->array, args->start, args->dir, 0);
 	args->ns = ktime_get_ns() - began;
 	up_read(&edu->limits);
 	if (IS_ERR(map->list))

@@ -48,7 +48,8 @@ struct phyr_edu_limits {
  * @entries: out: number of entries
  * @ns: out: time that phyr_dma_map() took
  *
- * Fails as phyr_pin_user() and phyr_dma_map() do.
+ * The address on the wire is the user's. Fails as phyr_pin_user() and
+ * phyr_dma_map() do.
  */
 struct phyr_edu_map {
 	__u64 start;
