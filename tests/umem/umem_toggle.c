@@ -211,7 +211,7 @@ static int toggle_until_over(void)
 static int judge(const struct worker *w)
 {
 	if (w->registered < 10 || w->transfers < 20 || !w->crossed)
-		return fail("thread %u: %lu registrations, %lu transfers, %lu regions released after a toggle",
+		return fail("thread %u: %lu registrations, %lu transfers, %lu released after a toggle",
 			    w->id, w->registered, w->transfers, w->crossed);
 	return w->err;
 }
@@ -243,7 +243,7 @@ static int test_toggle(const void *arg)
 	}
 	if (!err && toggles < seconds / SECONDS_PER_TOGGLE + 2)
 		err = fail("only %u toggles", toggles);
-	remark("%u toggles, %lu registrations, %lu transfers, %lu regions released after a toggle",
+	remark("%u toggles, %lu registrations, %lu transfers, %lu released after a toggle",
 	       toggles, registered, transfers, crossed);
 	return patch_set(false) ?: err;
 }
