@@ -46,7 +46,8 @@ static inline bool vma_is_cow_mapping(const struct vm_area_struct *vma)
 static inline dma_addr_t dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
 				      enum dma_data_direction dir, unsigned long attrs)
 {
-	return dma_map_page_attrs(dev, pfn_to_page(PHYS_PFN(phys)), offset_in_page(phys), size, dir, attrs);
+	return dma_map_page_attrs(dev, pfn_to_page(PHYS_PFN(phys)), offset_in_page(phys), size,
+				  dir, attrs);
 }
 
 static inline void dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
@@ -107,24 +108,9 @@ static inline bool phyr_dma_wants_table(struct device *dev)
 }
 #endif
 
-#ifdef HAVE_DMA_REQUIRE_COHERENT
-/* Refused by the kernel itself. */
-static inline bool phyr_dma_bounced(struct device *dev, dma_addr_t addr)
-{
-	return false;
-}
-#else
+/* Kernels without this do not refuse a bounce buffer. */
+#ifndef DMA_ATTR_REQUIRE_COHERENT
 #define DMA_ATTR_REQUIRE_COHERENT 0
-
-/*
- * Whether what the CPU sees and what the device sees can differ. An IOMMU does
- * that to parts of pages only, and we map whole ones. Of the rest, those with
- * mapping operations of their own (Xen) never say no.
- */
-static inline bool phyr_dma_bounced(struct device *dev, dma_addr_t addr)
-{
-	return !use_dma_iommu(dev) && dma_need_sync(dev, addr);
-}
 #endif
 
 /* For kernel/umem, after the RDMA core's headers. */
@@ -153,83 +139,17 @@ static inline unsigned long ib_umem_set_dma_attrs(struct ib_umem *umem, int acce
 	return attrs;
 }
 
-#endif /* IB_UMEM_H */
-
-/* For the livepatch: the function from which drivers get user memory. */
-#ifdef PHYR_LIVEPATCH_H
+/*
+ * The function that makes the umem of a user address, and is called to do so by
+ * whatever drivers call.
+ */
 #ifdef HAVE_IB_UMEM_GET_DESC
-/* It can be asked for memory of several kinds. The checks, and their order, are the kernel's. */
-static struct ib_umem *phyr_umem_get_desc(struct ib_device *device,
-					  const struct ib_uverbs_buffer_desc *desc, int access)
-{
-	struct ib_umem_dmabuf *dmabuf;
-
-	if (desc->flags & ~IB_UVERBS_BUFFER_DESC_FLAGS_KNOWN_MASK)
-		return ERR_PTR(-EINVAL);
-	if (overflows_type(desc->addr, unsigned long) || overflows_type(desc->length, size_t))
-		return ERR_PTR(-EOVERFLOW);
-
-	switch (desc->type) {
-	case IB_UVERBS_BUFFER_TYPE_VA:
-		return phyr_umem_get_va(device, desc->addr, desc->length, access);
-	case IB_UVERBS_BUFFER_TYPE_DMABUF:
-		dmabuf = ib_umem_dmabuf_get_pinned(device, desc->addr, desc->length, desc->fd,
-						   access);
-		return IS_ERR(dmabuf) ? ERR_CAST(dmabuf) : &dmabuf->umem;
-	default:
-		return ERR_PTR(-EINVAL);
-	}
-}
-
-#define UMEM_FUNCTION "ib_umem_get_desc"
-#define umem_function phyr_umem_get_desc
+#define UMEM_FUNCTION "__ib_umem_get_va"
 #else
 #define UMEM_FUNCTION "ib_umem_get"
-#define umem_function phyr_umem_get_va
-#endif
-#endif /* PHYR_LIVEPATCH_H */
-
-/* For tests that call the kernel's ib_umem. */
-#ifdef PHYR_UMEM_TEST_H
-
-static inline unsigned long ib_umem_dma_attrs(const struct ib_umem *umem)
-{
-#ifdef HAVE_IB_UMEM_DMA_ATTRS
-	return umem->dma_attrs;
-#else
-	return 0;
-#endif
-}
-
-#ifdef HAVE_IB_UMEM_GET_DESC
-static inline struct ib_umem *ib_umem_get_by(struct ib_device *device, u32 type, u32 flags, int fd,
-					     u64 addr, u64 length, int access)
-{
-	const struct ib_uverbs_buffer_desc desc = {
-		.type = type,
-		.flags = flags,
-		.fd = fd,
-		.addr = addr,
-		.length = length,
-	};
-
-	return ib_umem_get_desc(device, &desc, access);
-}
-#else
-static inline struct ib_umem *ib_umem_get_by(struct ib_device *device, u32 type, u32 flags, int fd,
-					     u64 addr, u64 length, int access)
-{
-	return ERR_PTR(-EOPNOTSUPP);
-}
-
-static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned long addr,
-					     size_t size, int access)
-{
-	return ib_umem_get(device, addr, size, access);
-}
 #endif
 
-#endif /* PHYR_UMEM_TEST_H */
+#endif /* IB_UMEM_H */
 
 /* For the files that stand in for a part of rxe, after rxe's own headers. */
 #ifdef RXE_LOC_H

@@ -155,19 +155,17 @@ static void unmap_table(struct mapping *mapping)
 
 static int map_table(struct mapping *mapping, size_t bytes, struct phyr_builder *ranges)
 {
-	u64 max_segment = min_t(u64, mapping->list.max_segment - 1, mapping->list.boundary) + 1;
 	struct scatterlist *sg;
 	unsigned int steps = 0;
 	int ret, i;
 
 	/*
-	 * Where an entry would cross a boundary, the IOMMU layer pads the one before
-	 * up to there. Powers of two seldom need that, and do not overflow by it:
-	 * UINT_MAX is a usual limit, and 4 GiB the usual boundary. Entries of less
-	 * than a page are cut when they are asked for.
+	 * Where a segment would cross a boundary, dma_map_sgtable() makes the one
+	 * before longer, up to there, and the device gets what lies physically
+	 * behind that. So none may.
 	 */
-	max_segment = max(rounddown_pow_of_two(max_segment), PAGE_SIZE);
-	ret = phyr_array_to_sg(mapping->memory, bytes, &mapping->table, max_segment);
+	ret = phyr_array_to_sg(mapping->memory, bytes, &mapping->table,
+			       mapping->list.max_segment, mapping->list.boundary | ~PAGE_MASK);
 	if (ret)
 		return ret;
 	ret = dma_map_sgtable(mapping->dev, &mapping->table.sgt, mapping->dir, mapping->attrs);
@@ -227,6 +225,17 @@ static void unmap_some(struct mapping *mapping, struct phyr_builder *ranges)
 			unmap_range(mapping, range, &iter, &steps);
 }
 
+/*
+ * Whether what the CPU sees and what the device sees can differ. An IOMMU does
+ * that to parts of pages only, and we map whole ones. Mapping operations other
+ * than these and the direct ones (Xen's) never say no, and may bounce even if
+ * told that coherence is required.
+ */
+static bool bounced(struct device *dev, dma_addr_t addr)
+{
+	return !use_dma_iommu(dev) && dma_need_sync(dev, addr);
+}
+
 static int map_run(struct mapping *mapping, const struct phyr *pages, struct phyr_builder *ranges)
 {
 	struct device *dev = mapping->dev;
@@ -237,9 +246,11 @@ static int map_run(struct mapping *mapping, const struct phyr *pages, struct phy
 	/* As dma_map_sgtable(): no room in the IOMMU, or memory out of the device's reach. */
 	if (dma_mapping_error(dev, addr))
 		return use_dma_iommu(dev) ? -ENOMEM : -EIO;
-	ret = phyr_dma_bounced(dev, addr) ? -EIO : phyr_builder_add(ranges, addr, pages->len);
+	ret = bounced(dev, addr) ? -EIO : phyr_builder_add(ranges, addr, pages->len);
+	/* Nothing has been transferred: the memory must not be overwritten from a bounce buffer. */
 	if (ret)
-		dma_unmap_phys(dev, addr, pages->len, mapping->dir, mapping->attrs);
+		dma_unmap_phys(dev, addr, pages->len, mapping->dir,
+			       mapping->attrs | DMA_ATTR_SKIP_CPU_SYNC);
 	return ret;
 }
 
@@ -270,11 +281,11 @@ static int map(struct mapping *mapping, u64 iova, size_t bytes, struct phyr_buil
 		mapping->way = WAY_IOVA;
 		return map_iova(mapping, ranges);
 	}
-	if (phyr_dma_wants_table(mapping->dev)) {
+	if (phyr_dma_wants_table(mapping->dev) && mapping->list.max_segment >= PAGE_SIZE) {
 		mapping->way = WAY_TABLE;
 		ret = map_table(mapping, bytes, ranges);
-		/* Perhaps because there is no stretch that is long enough. */
-		if (ret != -ENOMEM || ranges->nr)
+		/* Perhaps there is no stretch that is long enough. */
+		if (!ret || ret == -EINTR || ranges->nr)
 			return ret;
 	}
 	mapping->way = WAY_EACH;
@@ -331,7 +342,7 @@ static unsigned long count_entries(const struct phyr_dma_list *list)
  * @iova: address of the region's first byte on the wire
  * @dir: which way data goes: DMA_BIDIRECTIONAL if the device may do as it likes
  * @attrs: DMA_ATTR_* flags that ib_umem would give, such as
- *	DMA_ATTR_WEAK_ORDERING; DMA_ATTR_REQUIRE_COHERENT is understood
+ *	DMA_ATTR_WEAK_ORDERING; DMA_ATTR_REQUIRE_COHERENT is implied
  *
  * Whole pages are mapped: the device can reach the rest of the first page and of
  * the last. How many ranges there are depends on the machine: one, if there is an
@@ -345,10 +356,10 @@ static unsigned long count_entries(const struct phyr_dma_list *list)
  * @array, and the pins of its memory, until after phyr_dma_unmap(). Stops
  * early for a fatal signal.
  * Return: The list, for phyr_dma_unmap(). Else nothing is mapped: ERR_PTR() of -ENOMEM
- * for want of memory or of IOMMU address space; -EIO if the device cannot reach the
- * memory without a bounce buffer; -EOPNOTSUPP if it does not see what is in the
- * caches of the CPU; -EINTR for a fatal signal; -EINVAL for an empty array; or
- * what the IOMMU's driver returns.
+ * for want of memory or of IOMMU address space, or if the IOMMU's driver fails; -EIO
+ * if the device cannot reach the memory without a bounce buffer; -EOPNOTSUPP if it does
+ * not see what is in the caches of the CPU; -EINTR for a fatal signal; or -EINVAL
+ * for an empty array.
  */
 struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *array, u64 iova,
 				   enum dma_data_direction dir, unsigned long attrs)
@@ -399,8 +410,10 @@ EXPORT_SYMBOL_GPL(phyr_dma_map);
  * phyr_dma_unmap - undo phyr_dma_map()
  * @list: the list, freed
  *
- * The device must have ended all access, and cannot reach the memory afterwards
- * if there is an IOMMU. The memory's array must still be there, and its pins.
+ * The device must have ended all access. Whether it could still reach the memory
+ * is the IOMMU's affair: if that is strict, no; in Debian's default ("lazy"), for
+ * some milliseconds, unless the region was mapped in one stretch of a newer kernel;
+ * without one, always. The memory's array must still be there, and its pins.
  *
  * Context: May sleep.
  */

@@ -38,7 +38,8 @@ static size_t entry_len(const struct phyr_dma_list *list, const struct phyr *ran
  *
  * Entries are in the order of the region's bytes, and have all of them. None is
  * longer than the device's longest segment, or crosses its segment boundary;
- * otherwise they are as long as they can be.
+ * otherwise they are as long as they can be, but end with a page if they can have
+ * two of them.
  *
  * Context: Any.
  * Return: false when there are no more entries, and @entry is not written.

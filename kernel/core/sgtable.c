@@ -5,7 +5,8 @@
  *
  * How many entries there are is known only when the runs have been cut to what
  * an entry may hold. So as many are allocated as there can be at most, one a run and
- * one more for each cut, and the end is marked where it turns out to be.
+ * one more for each cut, and the end is marked where it turns out to be. (No
+ * pinned region has more pages than an unsigned int can count, nor entries then.)
  */
 #include <linux/align.h>
 #include <linux/limits.h>
@@ -21,18 +22,22 @@
  * struct filler - a scatterlist that is being filled
  * @table: the table
  * @max_segment: bytes that an entry may hold
+ * @boundary: no entry crosses a multiple of one more, counted from the first byte
+ * @done: bytes so far
  * @last: the last entry written
  */
 struct filler {
 	struct sg_append_table *table;
 	size_t max_segment;
+	u64 boundary;
+	size_t done;
 	struct scatterlist *last;
 };
 
 static int begin(struct filler *filler, struct sg_append_table *table, unsigned long runs,
-		 size_t bytes, size_t max_segment)
+		 size_t bytes, size_t max_segment, u64 boundary)
 {
-	size_t nr;
+	size_t nr, crossed = boundary < bytes ? bytes / (boundary + 1) : 0;
 	int ret;
 
 	*table = (struct sg_append_table){};
@@ -40,15 +45,14 @@ static int begin(struct filler *filler, struct sg_append_table *table, unsigned 
 	max_segment = ALIGN_DOWN(min_t(size_t, max_segment, UINT_MAX), PAGE_SIZE);
 	if (!max_segment)
 		return -EINVAL;
-	nr = min(runs + bytes / max_segment, bytes / PAGE_SIZE);
-	if (nr > UINT_MAX)
-		return -EINVAL;
+	nr = min(runs + bytes / max_segment + crossed, bytes / PAGE_SIZE);
 	ret = sg_alloc_table(&table->sgt, nr, GFP_KERNEL);
 	if (ret)
 		return ret;
 	table->total_nents = nr;
 	table->sgt.orig_nents = 0;
-	*filler = (struct filler){ .table = table, .max_segment = max_segment };
+	*filler = (struct filler){ .table = table, .max_segment = max_segment,
+				    .boundary = boundary };
 	return 0;
 }
 
@@ -58,7 +62,9 @@ static void add(struct filler *filler, phys_addr_t addr, size_t left)
 	size_t len;
 
 	for (; left; addr += len, left -= len) {
-		len = min(left, filler->max_segment);
+		len = min3((u64)left - 1, (u64)filler->max_segment - 1,
+			   filler->boundary - (filler->done & filler->boundary)) + 1;
+		filler->done += len;
 		sg = filler->last ? sg_next(filler->last) : filler->table->sgt.sgl;
 		sg_set_page(sg, pfn_to_page(PHYS_PFN(addr)), len, 0);
 		filler->table->sgt.orig_nents++;
@@ -91,7 +97,7 @@ int phyr_builder_finish_sg(struct phyr_builder *builder, struct sg_append_table 
 	struct phyr *run;
 	int ret;
 
-	ret = begin(&filler, table, builder->nr, bytes, max_segment);
+	ret = begin(&filler, table, builder->nr, bytes, max_segment, U64_MAX);
 	if (ret)
 		return ret;
 	while ((nr = phyr_builder_take(builder, &run)))
@@ -107,13 +113,14 @@ int phyr_builder_finish_sg(struct phyr_builder *builder, struct sg_append_table 
  * @bytes: of the pages that it is in
  * @table: table to set up, for sg_free_append_table()
  * @max_segment: no entry has more bytes
+ * @boundary: no entry crosses a multiple of one more, counted from the first byte
  *
  * Context: May sleep.
  * Return: 0; or -ENOMEM, -EINVAL, or -EINTR for a fatal signal, and the table is
  * empty.
  */
 int phyr_array_to_sg(const struct phyr_array *array, size_t bytes, struct sg_append_table *table,
-		     size_t max_segment)
+		     size_t max_segment, u64 boundary)
 {
 	struct phyr_iter iter = {};
 	unsigned int steps = 0;
@@ -121,7 +128,7 @@ int phyr_array_to_sg(const struct phyr_array *array, size_t bytes, struct sg_app
 	struct phyr pages;
 	int ret;
 
-	ret = begin(&filler, table, array->nr, bytes, max_segment);
+	ret = begin(&filler, table, array->nr, bytes, max_segment, boundary);
 	if (ret)
 		return ret;
 	while (phyr_array_next_pages(array, &iter, &pages)) {

@@ -10,6 +10,6 @@ struct phyr_builder;
 int phyr_builder_finish_sg(struct phyr_builder *builder, struct sg_append_table *table,
 			   size_t bytes, size_t max_segment);
 int phyr_array_to_sg(const struct phyr_array *array, size_t bytes, struct sg_append_table *table,
-		     size_t max_segment);
+		     size_t max_segment, u64 boundary);
 
 #endif
