@@ -2,8 +2,9 @@
 /*
  * phyr_umem.ko: registration by the folio for every RDMA driver, unmodified.
  *
- * A livepatch of the one function through which drivers get user memory, the
- * kernel's ib_umem_get() or what it has become. In its place ours pins by phyr.ko
+ * A livepatch of the one function that makes the umem of a user address, the
+ * kernel's ib_umem_get(), or __ib_umem_get_va() behind all the functions by which
+ * drivers get there on newer kernels. In its place ours pins by phyr.ko
  * and returns what the kernel's would: an ordinary struct ib_umem, mapped for
  * DMA, with an ordinary scatterlist, whose entries are runs of physical memory and
  * not what has been merged from pages. That is what drivers may assume of one:
@@ -15,14 +16,18 @@
  * has its ordinary pin, pinned_vm its charge, the mm_struct its reference, and
  * nothing refers to phyr.ko or to this module any more. So the patch can be
  * enabled and disabled at any time, whoever has memory registered, and which of
- * the two functions has registered a region makes no difference later. As long
- * as a task is in our function the kernel does not let go of this module.
+ * the two functions has registered a region makes no difference later.
+ *
+ * The kernel lets go of this module when no task is in the function that it was
+ * given, which it finds out from the tasks' stacks. So all that takes long must be
+ * called by that function, and not be where it ends: a compiler makes a jump of
+ * such a call, and then it is on no stack. Hence no wrapper around ours, and
+ * none of the functions that only ask which kind of memory is wanted.
  */
 #include <linux/livepatch.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
-#include "livepatch.h" /* first: compat.h, which the next one needs, looks for it */
 #include "account.h"
 
 /* Unpin the pages of a scatterlist that no device has seen. */
@@ -37,18 +42,9 @@ static void unpin_sg(struct sg_table *table)
 	}
 }
 
-/**
- * phyr_umem_get_va - what the kernel's ib_umem does for user addresses
- * @device: the device
- * @addr: user address of the first byte
- * @size: bytes
- * @access: IB_ACCESS_* flags of the MR
- *
- * Context: Process context of the memory's owner, may sleep.
- * Return: The umem, for ib_umem_release(), or an ERR_PTR() of the same errors.
- */
-struct ib_umem *phyr_umem_get_va(struct ib_device *device, unsigned long addr, size_t size,
-				 int access)
+/* What ib_umem_get() does, whose arguments it has, and of whose errors it returns one. */
+static struct ib_umem *phyr_umem_get_va(struct ib_device *device, unsigned long addr,
+					size_t size, int access)
 {
 	struct sg_append_table *table;
 	struct ib_umem *umem;
@@ -81,15 +77,32 @@ err_free:
 	return ERR_PTR(ret);
 }
 
-/* Which one it is, and with what arguments, compat.h knows. */
+/*
+ * The patch goes by names, but a struct ib_umem must be what it was when this was
+ * built: so not into an RDMA core from elsewhere (as some vendors have it) that has
+ * taken the place of the kernel's own.
+ */
+static int refuse_foreign(struct klp_object *object)
+{
+	if (!object->mod || !test_bit(TAINT_OOT_MODULE, &object->mod->taints))
+		return 0;
+	pr_err("phyr_umem: %s is not this kernel's own, and may differ: unload one of the two\n",
+	       object->mod->name);
+	return -EINVAL;
+}
+
 static struct klp_func functions[] = {
-	{ .old_name = UMEM_FUNCTION, .new_func = umem_function },
+	{ .old_name = UMEM_FUNCTION, .new_func = phyr_umem_get_va },
 	{ }
 };
 
 /* UMEM_OBJECT: the module that has the function; Kbuild asks the kernel which it is. */
 static struct klp_object objects[] = {
-	{ .name = UMEM_OBJECT, .funcs = functions },
+	{
+		.name = UMEM_OBJECT,
+		.funcs = functions,
+		.callbacks = { .pre_patch = refuse_foreign },
+	},
 	{ }
 };
 
