@@ -334,6 +334,22 @@ static unsigned long count_entries(const struct phyr_dma_list *list)
 	return nr;
 }
 
+static struct mapping *new_mapping(struct device *dev, const struct phyr_array *array,
+				   enum dma_data_direction dir, unsigned long attrs)
+{
+	struct mapping *mapping = kzalloc(sizeof(*mapping), GFP_KERNEL);
+
+	if (!mapping)
+		return NULL;
+	mapping->dev = dev;
+	mapping->memory = array;
+	mapping->dir = dir;
+	mapping->attrs = attrs | DMA_ATTR_REQUIRE_COHERENT;
+	mapping->list.max_segment = dma_get_max_seg_size(dev);
+	mapping->list.boundary = dma_get_seg_boundary(dev);
+	return mapping;
+}
+
 /**
  * phyr_dma_map - give a device access to the memory of an array
  * @dev: the device; its DMA mask and its limits (dma_set_max_seg_size(),
@@ -374,15 +390,9 @@ struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *
 	if (!dev_is_dma_coherent(dev))
 		return ERR_PTR(-EOPNOTSUPP);
 
-	mapping = kzalloc(sizeof(*mapping), GFP_KERNEL);
+	mapping = new_mapping(dev, array, dir, attrs);
 	if (!mapping)
 		return ERR_PTR(-ENOMEM);
-	mapping->dev = dev;
-	mapping->memory = array;
-	mapping->dir = dir;
-	mapping->attrs = attrs | DMA_ATTR_REQUIRE_COHERENT;
-	mapping->list.max_segment = dma_get_max_seg_size(dev);
-	mapping->list.boundary = dma_get_seg_boundary(dev);
 
 	/* Where the region begins, as far as blocks of its size are concerned. */
 	frame = phyr_array_frame(array);

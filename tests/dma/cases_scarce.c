@@ -235,7 +235,7 @@ static int test_killed(const void *arg)
 static int test_refused(const void *arg)
 {
 	struct phyr_edu_map map;
-	char byte;
+	static char byte;
 	int result;
 
 	(void)arg;

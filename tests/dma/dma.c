@@ -114,7 +114,10 @@ static int test_device(const void *arg)
 	      check_best(&m) ?:
 	      check_device(&m);
 	remark("%lu runs, %lu entries", (long)m.map.runs, (long)m.map.entries);
-	err = err ?: mapped_unmap(&m) ?: mapped_check_memory(&m, "after unmapping") ?: faults_none();
+	err = err ?:
+	      mapped_unmap(&m) ?:
+	      mapped_check_memory(&m, "after unmapping") ?:
+	      faults_none();
 	mapped_close(&m);
 	return err;
 }

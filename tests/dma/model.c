@@ -97,8 +97,8 @@ int model_compare(const char *what, const struct pieces *is, const struct pieces
 		const struct phyr_edu_entry *a = &is->piece[i], *b = &should_be->piece[i];
 
 		if (a->offset != b->offset || a->addr != b->addr || a->len != b->len)
-			return fail("%s: %zu is %#lx: %#lx + %#lx, should be %#lx: %#lx + %#lx", what,
-				    i, (long)a->offset, (long)a->addr, (long)a->len,
+			return fail("%s %zu: is %#lx: %#lx + %#lx, not %#lx: %#lx + %#lx", what, i,
+				    (long)a->offset, (long)a->addr, (long)a->len,
 				    (long)b->offset, (long)b->addr, (long)b->len);
 	}
 	return PASSED;

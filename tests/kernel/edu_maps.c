@@ -295,22 +295,27 @@ static long edu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return ret;
 }
 
+static struct maps *alloc_maps(struct edu *edu)
+{
+	struct maps *maps = kzalloc(sizeof(*maps), GFP_KERNEL);
+
+	if (!maps)
+		return NULL;
+	refcount_inc(&edu->users);
+	maps->edu = edu;
+	table_init(&maps->table);
+	return maps;
+}
+
 static int edu_open(struct inode *inode, struct file *file)
 {
 	struct edu *edu = container_of(file->private_data, struct edu, misc);
-	struct maps *maps;
 
 	/* It tells addresses, and can change memory wherever it is. */
 	if (!capable(CAP_SYS_RAWIO))
 		return -EPERM;
-	maps = kzalloc(sizeof(*maps), GFP_KERNEL);
-	if (!maps)
-		return -ENOMEM;
-	refcount_inc(&edu->users);
-	maps->edu = edu;
-	table_init(&maps->table);
-	file->private_data = maps;
-	return 0;
+	file->private_data = alloc_maps(edu);
+	return file->private_data ? 0 : -ENOMEM;
 }
 
 static int edu_release(struct inode *inode, struct file *file)

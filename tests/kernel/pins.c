@@ -265,19 +265,22 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return ret;
 }
 
+static struct table *alloc_pins(void)
+{
+	struct table *pins = kzalloc(sizeof(*pins), GFP_KERNEL);
+
+	if (pins)
+		table_init(pins);
+	return pins;
+}
+
 static int test_open(struct inode *inode, struct file *file)
 {
-	struct table *pins;
-
 	/* It tells physical addresses. */
 	if (!capable(CAP_SYS_RAWIO))
 		return -EPERM;
-	pins = kzalloc(sizeof(*pins), GFP_KERNEL);
-	if (!pins)
-		return -ENOMEM;
-	table_init(pins);
-	file->private_data = pins;
-	return 0;
+	file->private_data = alloc_pins();
+	return file->private_data ? 0 : -ENOMEM;
 }
 
 static int test_release(struct inode *inode, struct file *file)
