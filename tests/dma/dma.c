@@ -142,11 +142,9 @@ static int check_limits(struct mapped *m, const struct limits *l)
 
 	if (result)
 		return fail("the limits cannot be set: %s", errno_name(result));
-	err = mapped_map(m);
-	/* Older kernels' IOMMU layer leaves gaps, for no run to cross the boundary. */
-	if (!err && (has_iova_calls || !behind_iommu || m->len == LEN || l->boundary > LEN))
-		err = mapped_check_ranges(m);
-	err = err ?:
+	err = mapped_map(m) ?:
+	      /* Older kernels' IOMMU layer leaves gaps where a segment would cross the boundary. */
+	      mapped_check_ranges(m) ?:
 	      mapped_check_entries(m, l->max_segment, l->boundary) ?:
 	      check_counted(m, l) ?:
 	      mapped_unmap(m);
