@@ -151,6 +151,48 @@ static inline unsigned long ib_umem_set_dma_attrs(struct ib_umem *umem, int acce
 
 #endif /* IB_UMEM_H */
 
+/* For tests that call the kernel's ib_umem. */
+#ifdef PHYR_UMEM_TEST_H
+
+static inline unsigned long ib_umem_dma_attrs(const struct ib_umem *umem)
+{
+#ifdef HAVE_IB_UMEM_DMA_ATTRS
+	return umem->dma_attrs;
+#else
+	return 0;
+#endif
+}
+
+#ifdef HAVE_IB_UMEM_GET_DESC
+static inline struct ib_umem *ib_umem_get_by(struct ib_device *device, u32 type, u32 flags, int fd,
+					     u64 addr, u64 length, int access)
+{
+	const struct ib_uverbs_buffer_desc desc = {
+		.type = type,
+		.flags = flags,
+		.fd = fd,
+		.addr = addr,
+		.length = length,
+	};
+
+	return ib_umem_get_desc(device, &desc, access);
+}
+#else
+static inline struct ib_umem *ib_umem_get_by(struct ib_device *device, u32 type, u32 flags, int fd,
+					     u64 addr, u64 length, int access)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned long addr,
+					     size_t size, int access)
+{
+	return ib_umem_get(device, addr, size, access);
+}
+#endif
+
+#endif /* PHYR_UMEM_TEST_H */
+
 /* For the files that stand in for a part of rxe, after rxe's own headers. */
 #ifdef RXE_LOC_H
 
