@@ -23,6 +23,8 @@
  * @netdev: in: index of the network device whose RDMA device it is for, or 0
  * @pci: in: vendor << 16 | device of a PCI device that it is for, where @netdev is 0
  * @max_segment: in: the most bytes that this PCI device takes in one piece
+ * @dma_bits: in: bits of the addresses that it has, 0 for 64
+ * @pad: unused
  * @descriptor: in: 1 to ask by a buffer descriptor with the next three (EOPNOTSUPP on
  *	kernels that have none), 0 to ask as drivers do for addresses
  * @desc_type: in: IB_UVERBS_BUFFER_TYPE_*
@@ -49,6 +51,8 @@ struct phyr_umem_test_get {
 	__u32 netdev;
 	__u32 pci;
 	__u32 max_segment;
+	__u32 dma_bits;
+	__u32 pad;
 	__u32 descriptor;
 	__u32 desc_type;
 	__u32 desc_flags;

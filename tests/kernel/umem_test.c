@@ -8,7 +8,7 @@
  * whether it has a device for DMA, which is a PCI device here, and that no driver
  * has said that its DMA is bounced. What it needs besides is that this device
  * can do what an RDMA driver sets when it probes: addresses of 64 bits, and
- * segments of any size.
+ * segments of any size. (Or less, for tests of that.)
  *
  * A file does one call at a time, under its mutex. That is held over accesses to
  * user memory, of which a handler in user space (userfaultfd) may never come to
@@ -62,20 +62,22 @@ struct bare_device {
 	struct ib_device ib;
 };
 
-static int bare_device(struct region *region, u32 pci, u32 max_segment)
+static int bare_device(struct region *region, const struct phyr_umem_test_get *args)
 {
 	struct device *dma_device;
 	struct bare_device *bare;
 	int ret;
 
-	region->pci = pci_get_device(pci >> 16, pci & 0xffff, NULL);
+	if (args->dma_bits > 64)
+		return -EINVAL;
+	region->pci = pci_get_device(args->pci >> 16, args->pci & 0xffff, NULL);
 	if (!region->pci)
 		return -ENODEV;
 	dma_device = &region->pci->dev;
-	ret = dma_set_mask_and_coherent(dma_device, DMA_BIT_MASK(64));
+	ret = dma_set_mask_and_coherent(dma_device, DMA_BIT_MASK(args->dma_bits ?: 64));
 	if (ret)
 		goto err_put;
-	dma_set_max_seg_size(dma_device, max_segment);
+	dma_set_max_seg_size(dma_device, args->max_segment);
 	bare = ib_alloc_device(bare_device, ib);
 	if (!bare) {
 		ret = -ENOMEM;
@@ -128,8 +130,7 @@ static struct region *make_region(struct phyr_umem_test_get *args)
 
 	if (!region)
 		return ERR_PTR(-ENOMEM);
-	ret = args->netdev ? real_device(region, args->netdev) :
-			     bare_device(region, args->pci, args->max_segment);
+	ret = args->netdev ? real_device(region, args->netdev) : bare_device(region, args);
 	if (ret)
 		goto err_free;
 	began = ktime_get_ns();

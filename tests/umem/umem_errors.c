@@ -216,6 +216,18 @@ static void map_places(void)
 	memset(good, 1, PAGES * SZ_4K);
 }
 
+/*
+ * Memory that is pinned, but has no place in the addresses that the device has: the last thing
+ * that can fail.
+ */
+static int try_without_room(void)
+{
+	struct phyr_umem_test_get get = umem_request(good, PAGES * SZ_4K, WRITABLE);
+
+	get.dma_bits = __builtin_ctzl(PAGES * SZ_4K) - 1;
+	return get_and_release(get);
+}
+
 static int test_errors(const void *arg)
 {
 	int stock[ARRAY_SIZE(cases)], err = PASSED;
@@ -295,8 +307,23 @@ static int test_descriptors(const void *arg)
 	return err;
 }
 
+static int test_no_room(const void *arg)
+{
+	int stock;
+
+	(void)arg;
+	if (!good)
+		map_places();
+	if (patch_set(false))
+		return FAILED;
+	stock = try_without_room();
+	return patch_set(true) ?: judge("no room", stock, try_without_room(), ENOMEM);
+}
+
 void errors_add_tests(void)
 {
 	test_add(test_errors, NULL, "errors");
+	if (pci_device)
+		test_add(test_no_room, NULL, "no room for DMA");
 	test_add(test_descriptors, NULL, "errors by descriptor");
 }
