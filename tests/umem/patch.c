@@ -98,7 +98,7 @@ static int put_in(void)
 	return wait_until(changed_over, "all tasks call our function");
 }
 
-static int take_out(void)
+int patch_disable(void)
 {
 	int fd = open(SYSFS "/enabled", O_WRONLY | O_CLOEXEC), err;
 
@@ -106,15 +106,19 @@ static int take_out(void)
 		return fail("cannot open " SYSFS "/enabled: %m");
 	err = write(fd, "0", 1) == 1 ? 0 : errno;
 	close(fd);
-	if (err)
-		return fail("cannot disable the livepatch: %s", errno_name(err));
+	return err ? fail("cannot disable the livepatch: %s", errno_name(err)) : PASSED;
+}
+
+static int take_out(void)
+{
 	return wait_until(gone, "all tasks call the kernel's own function") ?:
 	       wait_until(unloaded, "phyr_umem.ko unloads");
 }
 
 int patch_set(bool in)
 {
-	if (patch_is_in() == in)
-		return PASSED;
-	return in ? put_in() : take_out();
+	if (in)
+		return patch_is_in() ? PASSED : put_in();
+	/* It may be on its way out. */
+	return (patch_is_in() ? patch_disable() : PASSED) ?: take_out();
 }

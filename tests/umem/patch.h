@@ -14,6 +14,8 @@
 /* Load what it needs: phyr.ko. Exits if it cannot. */
 void patch_prepare(void);
 bool patch_is_in(void);
+/* Begin to take it out; patch_set(false) ends it. */
+int patch_disable(void);
 /* Put it in or take it out, unless it is so already. */
 int patch_set(bool in);
 

@@ -148,5 +148,6 @@ int main(int argc, char **argv)
 	program_start(&prog, argc, argv);
 	equal_add_tests();
 	errors_add_tests();
+	held_add_tests();
 	return test_run();
 }

@@ -5,6 +5,7 @@
  *	umem.c		the program; umems
  *	umem_equal.c	umems of the same memory, one by the kernel's own function and one by ours
  *	umem_errors.c	what must be refused
+ *	umem_held.c	taking the livepatch out while a task is in it
  *	patch.c		the livepatch
  *
  * "stock" is the kernel's own function, "phyr" is ours.
@@ -48,5 +49,6 @@ int ext4_file(size_t len);
 
 void equal_add_tests(void);
 void errors_add_tests(void);
+void held_add_tests(void);
 
 #endif
