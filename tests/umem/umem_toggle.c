@@ -22,13 +22,12 @@
 #include "patch.h"
 #include "rdma.h"
 
-enum { THREADS = 4, SLOTS = 4, CHUNK_PAGES = 4 };
+/* A toggle takes many seconds on older kernels in emulated machines: then go on until LEAST. */
+enum { THREADS = 4, SLOTS = 4, CHUNK_PAGES = 4, LEAST = 4 };
 
 #define REGION	(4 * MIB)
 #define PAGES	(REGION / SZ_4K)
 #define PERIOD_US	100000
-/* A toggle takes up to some seconds when tasks are busy: less than that has not tested much. */
-#define SECONDS_PER_TOGGLE	8
 
 static unsigned int seconds = 60;
 static atomic_bool over;
@@ -195,10 +194,17 @@ static int close_worker(struct worker *w)
 
 static int toggle_until_over(void)
 {
+	const struct sched_param first = { .sched_priority = 1 };
 	double deadline = now_ms() + seconds * 1e3;
 	int err = PASSED;
 
-	while (!err && !over && now_ms() < deadline) {
+	/*
+	 * Before the others. Older kernels rewrite each call of cond_resched() when a change-over
+	 * begins and when it ends, some thousands of them, and do so in the name of this thread.
+	 */
+	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &first))
+		return fail("cannot have real-time priority");
+	while (!err && !over && (now_ms() < deadline || toggles < LEAST)) {
 		err = patch_set(!patch_is_in());
 		atomic_fetch_add(&toggles, 1);
 		usleep(PERIOD_US);
@@ -241,8 +247,6 @@ static int test_toggle(const void *arg)
 		transfers += workers[i].transfers;
 		crossed += workers[i].crossed;
 	}
-	if (!err && toggles < seconds / SECONDS_PER_TOGGLE + 2)
-		err = fail("only %u toggles", toggles);
 	remark("%u toggles, %lu registrations, %lu transfers, %lu released after a toggle",
 	       toggles, registered, transfers, crossed);
 	return patch_set(false) ?: err;
