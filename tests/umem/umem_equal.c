@@ -221,7 +221,7 @@ static int check_entries(struct taken *t, const uint64_t *pfn)
 				return fail("entry %zu, page %zu of it, is not page %zu", i, j,
 					    page);
 		dma += e->dma_length;
-		if ((e->dma_length != 0) != (i < t->get.dma_entries))
+		if (i < t->get.dma_entries ? !e->dma_length : e->dma_length)
 			return fail("DMA side of entry %zu has %llu bytes", i, e->dma_length);
 	}
 	if (page != t->pages || dma != t->pages * SZ_4K)

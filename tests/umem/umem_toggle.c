@@ -217,7 +217,7 @@ static int toggle_until_over(void)
 static int judge(const struct worker *w)
 {
 	if (w->registered < 10 || w->transfers < 20 || !w->crossed)
-		return fail("thread %u: %lu registrations, %lu transfers, %lu released after a toggle",
+		return fail("thread %u: %lu registered, %lu transfers, %lu released after a toggle",
 			    w->id, w->registered, w->transfers, w->crossed);
 	return w->err;
 }
