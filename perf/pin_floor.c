@@ -94,8 +94,8 @@ static void print_comparison(const char *name, uint64_t *gup, uint64_t *phyr, si
 		least = !i || ratio < least ? ratio : least;
 		most = ratio > most ? ratio : most;
 	}
-	printf("    \"%s\": { \"gup_ns\": %.0f, \"phyr_ns\": %.0f,", name, samples_median(gup, rounds),
-	       samples_median(phyr, rounds));
+	printf("    \"%s\": { \"gup_ns\": %.0f, \"phyr_ns\": %.0f,", name,
+	       samples_median(gup, rounds), samples_median(phyr, rounds));
 	printf(" \"ratio\": %.4f, \"least\": %.4f, \"most\": %.4f }",
 	       samples_median(phyr, rounds) / samples_median(gup, rounds), least, most);
 }

@@ -28,8 +28,8 @@ double samples_median(uint64_t *ns, size_t nr);
 void samples_parse(char *arg, enum backing_kind *kind, size_t *size);
 
 /*
- * Map memory as the comparison of page sizes wants it: base pages, and those of mTHP, in random order,
- * so that no two are neighbours by luck; and all of it really of its kind.
+ * Map memory as the comparison of page sizes wants it: base pages, and those of mTHP, in random
+ * order, so that no two are neighbours by luck; and all of it really of its kind.
  */
 void samples_map(struct backing *memory, enum backing_kind kind, size_t size, bool aliased);
 

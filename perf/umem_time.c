@@ -64,8 +64,9 @@ static void run(int fd, unsigned int netdev, enum backing_kind kind, size_t size
 	measure(fd, netdev, &memory, &times, 0);
 	for (size_t i = 0; i < rounds; i++)
 		measure(fd, netdev, &memory, &times, i);
-	printf("  { \"backing\": \"%s\", \"bytes\": %zu, \"entries\": %u, \"get_ns\": %.0f, \"release_ns\": %.0f }",
-	       backing_name(kind), memory.len, times.entries, samples_median(times.get, rounds),
+	printf("  { \"backing\": \"%s\", \"bytes\": %zu, \"entries\": %u,", backing_name(kind),
+	       memory.len, times.entries);
+	printf(" \"get_ns\": %.0f, \"release_ns\": %.0f }", samples_median(times.get, rounds),
 	       samples_median(times.release, rounds));
 	backing_unmap(&memory);
 	free(times.get);

@@ -46,11 +46,10 @@ static void unpin_sg(struct sg_table *table)
 static struct ib_umem *phyr_umem_get_va(struct ib_device *device, unsigned long addr,
 					size_t size, int access)
 {
+	struct ib_umem *umem = kzalloc(sizeof(*umem), GFP_KERNEL);
 	struct sg_append_table *table;
-	struct ib_umem *umem;
 	int ret;
 
-	umem = kzalloc(sizeof(*umem), GFP_KERNEL);
 	if (!umem)
 		return ERR_PTR(-ENOMEM);
 	table = &umem->sgt_append;

@@ -363,14 +363,15 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 static int test_open(struct inode *inode, struct file *file)
 {
-	struct umems *umems;
+	struct umems *umems = kzalloc(sizeof(*umems), GFP_KERNEL);
 
-	/* It tells physical addresses. */
-	if (!capable(CAP_SYS_RAWIO))
-		return -EPERM;
-	umems = kzalloc(sizeof(*umems), GFP_KERNEL);
 	if (!umems)
 		return -ENOMEM;
+	/* It tells physical addresses. */
+	if (!capable(CAP_SYS_RAWIO)) {
+		kfree(umems);
+		return -EPERM;
+	}
 	xa_init_flags(&umems->table, XA_FLAGS_ALLOC1);
 	mutex_init(&umems->lock);
 	file->private_data = umems;

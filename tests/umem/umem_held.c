@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Taking the livepatch out while a task is in it: the kernel must see that, and keep the module until
- * the task has left. A fault that userfaultfd holds up keeps the task there for as long as we like.
+ * Taking the livepatch out while a task is in it: the kernel must see that, and keep the module
+ * until the task has left. A fault that userfaultfd holds up keeps the task there for as long as we
+ * like.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -64,7 +65,7 @@ static int await_fault(struct held *h)
 }
 
 /* 1: it may be in our function; 0: it is not any more; -1: nobody is, the patch is out. */
-static int patch_state(pid_t tid)
+static int task_state(pid_t tid)
 {
 	char path[64];
 	int state = -1;
@@ -84,7 +85,7 @@ static int check_kept(pid_t tid)
 	double end = now_ms() + LOOKS_MS;
 
 	while (now_ms() < end) {
-		if (patch_state(tid) != 1)
+		if (task_state(tid) != 1)
 			return fail("the kernel does not see that a task is in the livepatch");
 		usleep(100000);
 	}
