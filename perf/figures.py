@@ -99,6 +99,14 @@ def derive_bandwidth(measured):
         for test in BANDWIDTH_TESTS}
 
 
+# --- what must hold ---
+
+
+def line(what, wanted, found, spread, holds):
+    """A benchmark's verdict; holds is None where nothing is promised."""
+    return {"what": what, "wanted": wanted, "found": found, "spread": spread, "holds": holds}
+
+
 # --- for people ---
 
 

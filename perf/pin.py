@@ -14,8 +14,8 @@ import os
 import figures
 import measure
 import report
-from figures import (GIB, KIB, MIB, TIB, human_bytes, human_metadata, human_ratio, human_time)
-from measure import EVERY, OUT, Step
+from figures import (GIB, KIB, MIB, TIB, human_bytes, human_metadata, human_ratio, human_time, line)
+from measure import EVERY, Step
 
 ABOUT = "registration, release and cost against GUP's own: the pinning core's must-holds"
 ROUNDS = 3
@@ -73,11 +73,6 @@ def collect(kernel, rounds, raw):
 
 
 # --- what must hold ---
-
-
-def line(what, wanted, found, spread, holds):
-    """holds is None where nothing is promised."""
-    return {"what": what, "wanted": wanted, "found": found, "spread": spread, "holds": holds}
 
 
 def not_measured(what, wanted, why):
@@ -180,29 +175,3 @@ def floor_table(measured):
 def tables(measured):
     return "\n".join(["", report.machine(measured), "", *report.region_table(measured), "",
                       *floor_table(measured), *report.notes(measured)])
-
-
-def judgement(result):
-    marks = {True: "ok", False: "NOT MET", None: "-"}
-    rows = [["", "kernel", "", "must be", "is", "rounds"]]
-    rows += [[marks[j["holds"]], k["kernel"], j["what"], j["wanted"], j["found"], j["spread"]]
-             for k in result["kernels"] for j in k["judgement"]]
-    return "\n".join(["", "Must hold:", *report.align(rows, len(rows[0]))])
-
-
-def run(kernels, rounds):
-    """True if all holds."""
-    measure.begin(["pin.json"])
-    result = measure.new_result(rounds)
-    for kernel in kernels:
-        measure.check_memory(MEMORY_MIB)
-        raw = os.path.join(OUT, "raw", f"pin-{kernel}")
-        measure.run(kernel, MEMORY_MIB, HUGEPAGES, plan(rounds), raw,
-                    os.path.join(OUT, f"pin-{kernel}.log"))
-        result["kernels"].append(collect(kernel, rounds, raw))
-        print(tables(result["kernels"][-1]), flush=True)
-    measure.keep(result, "pin.json")
-    print(judgement(result))
-    measure.say(f"done; all numbers are in {OUT}/pin.json")
-    measure.check_failures(result)
-    return all(j["holds"] is not False for k in result["kernels"] for j in k["judgement"])

@@ -139,22 +139,10 @@ static void run(int fd, enum backing_kind kind, size_t size, size_t rounds)
 
 int main(int argc, char **argv)
 {
-	size_t rounds = DEFAULT_ROUNDS, size;
+	size_t rounds = samples_options(argc, argv, usage, DEFAULT_ROUNDS, 1), size;
 	enum backing_kind kind;
-	int option, fd;
+	int fd;
 
-	while ((option = getopt(argc, argv, "n:h")) != -1) {
-		if (option == 'n')
-			rounds = strtoul(optarg, NULL, 10);
-		if (option != 'n' || !rounds) {
-			fputs(usage, option == 'h' ? stdout : stderr);
-			return option == 'h' ? 0 : 2;
-		}
-	}
-	if (optind == argc) {
-		fputs(usage, stderr);
-		return 2;
-	}
 	fd = open(DEVICE, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		die("cannot open " DEVICE ": %s; load phyr_test.ko", strerror(errno));

@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """Runs a benchmark; called by perf/run.
 
-A benchmark is a module with ABOUT (a line), ROUNDS (how often both drivers take turns, unless told
-otherwise) and run(kernels, rounds), which measures, prints, and tells whether all that is promised
-holds.
+A benchmark is a module with
+
+    ABOUT                   a line
+    ROUNDS                  how often the drivers take turns, unless told otherwise
+    MEMORY_MIB, HUGEPAGES   of the machine
+    plan(rounds)            what the guest shall do: see measure.py
+    collect(kernel, rounds, raw)   what came of it, as it goes into out/NAME.json: with "judgement",
+                            lines of figures.line()
+    tables(measured)        the same as text
 """
 
 import argparse
@@ -13,7 +19,9 @@ import sys
 
 import measure
 import pin
+import report
 import umem
+from measure import OUT
 
 BENCHMARKS = {"pin": pin, "umem": umem}
 KERNELS = ["stable", "backports"]
@@ -44,6 +52,33 @@ def parse_args():
     return args
 
 
+def judgement(result):
+    marks = {True: "ok", False: "NOT MET", None: "-"}
+    rows = [["", "kernel", "", "must be", "is", "rounds"]]
+    rows += [[marks[j["holds"]], k["kernel"], j["what"], j["wanted"], j["found"], j["spread"]]
+             for k in result["kernels"] for j in k["judgement"]]
+    return "\n".join(["", "Must hold:", *report.align(rows, len(rows[0]))])
+
+
+def run(name, kernels, rounds):
+    """True if all that is promised holds."""
+    benchmark = BENCHMARKS[name]
+    measure.begin([f"{name}.json"])
+    result = measure.new_result(rounds)
+    for kernel in kernels:
+        measure.check_memory(benchmark.MEMORY_MIB)
+        raw = os.path.join(OUT, "raw", f"{name}-{kernel}")
+        measure.run(kernel, benchmark.MEMORY_MIB, benchmark.HUGEPAGES, benchmark.plan(rounds), raw,
+                    os.path.join(OUT, f"{name}-{kernel}.log"))
+        result["kernels"].append(benchmark.collect(kernel, rounds, raw))
+        print(benchmark.tables(result["kernels"][-1]), flush=True)
+    measure.keep(result, f"{name}.json")
+    print(judgement(result))
+    measure.say(f"done; all numbers are in {OUT}/{name}.json")
+    measure.check_failures(result)
+    return all(j["holds"] is not False for k in result["kernels"] for j in k["judgement"])
+
+
 def main():
     args = parse_args()
     if args.list:
@@ -53,10 +88,9 @@ def main():
     measure.say("seeing to the lab (minutes the first time, nothing later)")
     if subprocess.run([os.path.join(measure.LAB, "setup")], check=False).returncode:
         return 1
-    benchmark = BENCHMARKS[args.benchmark]
     kernels = KERNELS if args.kernel == "all" else [args.kernel]
-    return measure.exit_status(lambda: benchmark.run(kernels, args.rounds or benchmark.ROUNDS),
-                               args.check)
+    rounds = args.rounds or BENCHMARKS[args.benchmark].ROUNDS
+    return measure.exit_status(lambda: run(args.benchmark, kernels, rounds), args.check)
 
 
 if __name__ == "__main__":

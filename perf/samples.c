@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "samples.h"
 
@@ -28,6 +29,25 @@ double samples_median(uint64_t *ns, size_t nr)
 {
 	qsort(ns, nr, sizeof(*ns), compare);
 	return (ns[(nr - 1) / 2] + ns[nr / 2]) / 2.0;
+}
+
+size_t samples_options(int argc, char **argv, const char *usage, size_t rounds, int arguments)
+{
+	int option;
+
+	while ((option = getopt(argc, argv, "n:h")) != -1) {
+		if (option == 'n')
+			rounds = strtoul(optarg, NULL, 10);
+		if (option != 'n' || !rounds) {
+			fputs(usage, option == 'h' ? stdout : stderr);
+			exit(option == 'h' ? 0 : 2);
+		}
+	}
+	if (argc - optind < arguments) {
+		fputs(usage, stderr);
+		exit(2);
+	}
+	return rounds;
 }
 
 void samples_parse(char *arg, enum backing_kind *kind, size_t *size)

@@ -17,8 +17,8 @@ import os
 import figures
 import measure
 import report
-from figures import GIB, compare, human_bytes, human_ratio, human_time
-from measure import EVERY, OUT, Step
+from figures import GIB, compare, human_bytes, human_ratio, human_time, line
+from measure import EVERY, Step
 
 ABOUT = "registration by stock's driver with the livepatch: its must-holds"
 ROUNDS = 3
@@ -81,10 +81,6 @@ def derive_umem(number, samples):
 # --- what must hold ---
 
 
-def line(what, wanted, found, spread, holds):
-    return {"what": what, "wanted": wanted, "found": found, "spread": spread, "holds": holds}
-
-
 def spread(figure):
     return f"{human_ratio(figure['ratio_min'])}..{human_ratio(figure['ratio_max'])}"
 
@@ -136,29 +132,3 @@ def tables(measured):
         *table(measured["umems"], lambda u: [u["get_ns"], u["release_ns"]], 1e-3,
                ["stock_entries", "entries"]),
         *report.notes(measured)])
-
-
-def judgement(result):
-    marks = {True: "ok", False: "NOT MET"}
-    rows = [["", "kernel", "", "must be", "is", "rounds"]]
-    rows += [[marks[j["holds"]], k["kernel"], j["what"], j["wanted"], j["found"], j["spread"]]
-             for k in result["kernels"] for j in k["judgement"]]
-    return "\n".join(["", "Must hold:", *report.align(rows, len(rows[0]))])
-
-
-def run(kernels, rounds):
-    """True if all holds."""
-    measure.begin(["umem.json"])
-    result = measure.new_result(rounds)
-    for kernel in kernels:
-        measure.check_memory(MEMORY_MIB)
-        raw = os.path.join(OUT, "raw", f"umem-{kernel}")
-        measure.run(kernel, MEMORY_MIB, HUGEPAGES, plan(rounds), raw,
-                    os.path.join(OUT, f"umem-{kernel}.log"))
-        result["kernels"].append(collect(kernel, rounds, raw))
-        print(tables(result["kernels"][-1]), flush=True)
-    measure.keep(result, "umem.json")
-    print(judgement(result))
-    measure.say(f"done; all numbers are in {OUT}/umem.json")
-    measure.check_failures(result)
-    return all(j["holds"] for k in result["kernels"] for j in k["judgement"])

@@ -75,23 +75,11 @@ static void run(int fd, unsigned int netdev, enum backing_kind kind, size_t size
 
 int main(int argc, char **argv)
 {
-	size_t rounds = DEFAULT_ROUNDS, size;
+	size_t rounds = samples_options(argc, argv, usage, DEFAULT_ROUNDS, 2), size;
 	enum backing_kind kind;
 	unsigned int netdev;
-	int option, fd;
+	int fd;
 
-	while ((option = getopt(argc, argv, "n:h")) != -1) {
-		if (option == 'n')
-			rounds = strtoul(optarg, NULL, 10);
-		if (option != 'n' || !rounds) {
-			fputs(usage, option == 'h' ? stdout : stderr);
-			return option == 'h' ? 0 : 2;
-		}
-	}
-	if (argc - optind < 2) {
-		fputs(usage, stderr);
-		return 2;
-	}
 	netdev = if_nametoindex(argv[optind]);
 	if (!netdev)
 		die("there is no network device %s", argv[optind]);
