@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <poll.h>
@@ -16,6 +17,8 @@
 
 /* An emulated machine may take long for what needs a moment elsewhere. */
 #define TIMEOUT_MS	20000
+/* How many to try. */
+#define PORTS		10
 
 struct cm {
 	struct rdma_event_channel *channel;
@@ -124,16 +127,32 @@ static int resolve(struct cm *cm)
 	return next_event(cm, RDMA_CM_EVENT_ROUTE_RESOLVED, NULL);
 }
 
+/* rdma_cm does not know which ports TCP still has in use; for another try it takes another. */
+static int connect_active(struct cm *cm, struct rdma_conn_param *param)
+{
+	int tries;
+
+	for (tries = 0; tries < PORTS; tries++) {
+		if (resolve(cm))
+			return FAILED;
+		if (!rdma_connect(cm->active, param))
+			return PASSED;
+		if (errno != EADDRINUSE)
+			break;
+		rdma_destroy_id(cm->active);
+		cm->active = NULL;
+	}
+	return fail("rdma_connect: %m");
+}
+
 int cm_connect(struct cm *cm, struct ibv_qp *const qp[2])
 {
 	/* How many reads may be under way at once. */
 	struct rdma_conn_param param = { .responder_resources = 16, .initiator_depth = 16 };
 
-	if (qp_to_init(qp[0]) || qp_to_init(qp[1]) || resolve(cm))
-		return FAILED;
 	param.qp_num = qp[0]->qp_num;
-	if (rdma_connect(cm->active, &param))
-		return fail("rdma_connect: %m");
+	if (qp_to_init(qp[0]) || qp_to_init(qp[1]) || connect_active(cm, &param))
+		return FAILED;
 	if (next_event(cm, RDMA_CM_EVENT_CONNECT_REQUEST, &cm->passive))
 		return FAILED;
 	param.qp_num = qp[1]->qp_num;

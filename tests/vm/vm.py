@@ -45,7 +45,9 @@ KERNEL_ARGS = ["console=ttyS0", "panic=-1", f"watchdog_thresh={WATCHDOG}",
                f"rcupdate.rcu_cpu_stall_timeout={RCU_STALL}"]
 
 # With "steady" the clock is a count of instructions, of one CPU as there can be no order between two.
+# With "in-turns" there are several, but no two run at the same time.
 ACCEL = {"kvm": ["-accel", "kvm"], "tcg": ["-accel", "tcg,thread=multi"],
+         "in-turns": ["-accel", "tcg,thread=single"],
          "steady": ["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=off"]}
 # All features that can be had, 1 GiB pages among them. Of an emulated CPU, kernels are better not
 # told that it is good at "rep stosb", which QEMU does byte by byte, nor of a fifth level of page tables.
@@ -149,6 +151,9 @@ def arguments(argv):
     option("--steady", action="store_true",
            help="if emulated: one CPU whose clock counts instructions, 2 ns each, so that times\n"
                 "are the same whatever else the host does")
+    option("--in-turns", action="store_true",
+           help="if emulated: the CPUs run in turns, for kernels that patch their code often (QEMU\n"
+                "lets a CPU run into a breakpoint which another has just removed)")
     option("--append", action="append", default=[], metavar="ARGS", help="more kernel arguments")
     option("--log", metavar="FILE", help="copy the kernel log there")
     option("--allow-splat", type=expression, action="append", default=[], metavar="REGEX",
@@ -237,7 +242,7 @@ def qemu():
 class Machine:
     """A running QEMU: its process, our end of the port, the kernel log."""
 
-    def __init__(self, kernel_release, accel, log, files, kernel_args, options, steady=False,
+    def __init__(self, kernel_release, accel, log, files, kernel_args, options, way=None,
                  board=IOMMU["none"][0]):
         boot = os.path.join(CACHE, "boot", kernel_release)
         self.log = log
@@ -250,7 +255,7 @@ class Machine:
         self.errors = open(os.memfd_create("qemu-errors"), "w+b")
         command = [
             *qemu(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            *board, *ACCEL["steady" if steady and accel == "tcg" else accel], "-cpu", CPU[accel],
+            *board, *ACCEL[way if way and accel == "tcg" else accel], "-cpu", CPU[accel],
             "-kernel", os.path.join(boot, "vmlinuz"), "-initrd", f"/dev/fd/{initramfs}",
             "-append", " ".join(KERNEL_ARGS + kernel_args),
             "-chardev", f"file,id=log,path={comma(log)}", "-serial", "chardev:log",
@@ -480,7 +485,7 @@ def start(args, accel, log):
     board, strict = IOMMU[args.iommu]
     huge = [f"hugepagesz={size} hugepages={count}" for size, count in sorted(args.hugepages.items())]
     return Machine(kernel, accel, log, guest_files(args), strict + huge + args.append, options,
-                   args.steady, board)
+                   "steady" if args.steady else "in-turns" if args.in_turns else None, board)
 
 
 def see_through(machine):
