@@ -45,13 +45,13 @@ def region_key(row):
     return BACKINGS.index(row["backing"]), row["bytes"], row["aliased"]
 
 
-def derive_region(key, samples, of_a_round):
+def derive_region(key, samples):
     """The figures of one kind of region."""
     rows = {driver: {s["round"]: row for s in samples if s["driver"] == driver
                      for row in s["registrations"] if region_key(row) == key} for driver in DRIVERS}
 
     def series(driver, time):
-        return {r: row[time][of_a_round] for r, row in rows[driver].items() if row[time]}
+        return {r: row[time]["median"] for r, row in rows[driver].items() if row[time]}
 
     def largest(fact):
         known = [row[fact] for row in rows["phyr"].values() if row[fact] is not None]
@@ -82,12 +82,11 @@ def find_failures(kernel, samples):
                                       and row["bytes"] > STOCK_LIMIT)]
 
 
-def derive(measured, of_a_round="median"):
-    """Add to what was measured on a kernel: regions and failures.  A round gives the median of its
-    calls, or else their least ("min")."""
+def derive(measured):
+    """Add to what was measured on a kernel: regions and failures."""
     samples = measured["samples"]
     keys = sorted({region_key(row) for s in samples for row in s["registrations"]})
-    measured["regions"] = [derive_region(key, samples, of_a_round) for key in keys]
+    measured["regions"] = [derive_region(key, samples) for key in keys]
     measured["failures"] = find_failures(measured["kernel"], samples)
 
 

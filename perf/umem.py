@@ -3,9 +3,7 @@
 
 Registration as a whole is measured by ib_reg_mr, and the kernel's ib_umem_get() by itself (pinning
 and the scatterlist, without the driver's own table) by umem_time; stock against livepatch, in turns
-in one boot.  measure.py tells how.  A round counts with its fastest call: those of small regions take
-one of two times, as the slab allocator has an object at hand or not, and a median is that of the
-luckier majority.
+in one boot.  measure.py tells how.
 
     steps below -> plan -> guest (in the guest) -> JSON in out/raw/umem-KERNEL
     -> figures.py (rows, ratios) -> the judgement below -> text, out/umem.json
@@ -59,7 +57,7 @@ def collect(kernel, rounds, raw):
         with open(os.path.join(raw, f"umem.{number}.{driver}"), encoding="utf-8") as f:
             return {"umems": json.load(f)}
     measured = measure.collect(kernel, STEPS, rounds, raw, umems)
-    figures.derive(measured, "min")
+    figures.derive(measured)
     measured["umems"] = [derive_umem(n, measured["samples"]) for n in range(len(UMEMS))]
     measured["judgement"] = judge(measured)
     return measured
