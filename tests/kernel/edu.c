@@ -42,13 +42,18 @@
 static int transfer(struct edu *edu, u64 source, u64 destination, u64 len, u64 command)
 {
 	u64 state;
+	int ret;
 
 	writeq(source, edu->registers + EDU_SOURCE);
 	writeq(destination, edu->registers + EDU_DESTINATION);
 	writeq(len, edu->registers + EDU_COUNT);
 	writeq(command | EDU_START, edu->registers + EDU_COMMAND);
-	return read_poll_timeout(readq, state, !(state & EDU_START), POLL_US, PATIENCE_US, false,
-				 edu->registers + EDU_COMMAND);
+	ret = read_poll_timeout(readq, state, !(state & EDU_START), POLL_US, PATIENCE_US, false,
+				edu->registers + EDU_COMMAND);
+	/* It shall not do it later, when the memory may be somebody else's. */
+	if (ret)
+		pci_clear_master(to_pci_dev(edu->dev));
+	return ret;
 }
 
 static int from_memory(struct edu *edu, dma_addr_t addr, size_t len)

@@ -21,7 +21,9 @@
  * @len: in: bytes
  * @access: in: IB_ACCESS_* flags
  * @netdev: in: index of the network device whose RDMA device it is for, or 0
- * @pci: in: vendor << 16 | device of a PCI device that it is for, where @netdev is 0
+ * @pci: in: vendor << 16 | device of a PCI device that it is for, where @netdev is 0.
+ *	Its DMA mask and segment size are set, so that nobody else should use it; and it
+ *	must stay as long as there are umems for it
  * @max_segment: in: the most bytes that this PCI device takes in one piece
  * @dma_bits: in: bits of the addresses that it has, 0 for 64
  * @pad: unused
