@@ -265,21 +265,12 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return ret;
 }
 
-static struct table *alloc_pins(void)
-{
-	struct table *pins = kzalloc(sizeof(*pins), GFP_KERNEL);
-
-	if (pins)
-		table_init(pins);
-	return pins;
-}
-
 static int test_open(struct inode *inode, struct file *file)
 {
 	/* It tells physical addresses. */
 	if (!capable(CAP_SYS_RAWIO))
 		return -EPERM;
-	file->private_data = alloc_pins();
+	file->private_data = table_alloc();
 	return file->private_data ? 0 : -ENOMEM;
 }
 

@@ -17,6 +17,7 @@
 
 #include <linux/err.h>
 #include <linux/mutex.h>
+#include <linux/slab.h>
 #include <linux/xarray.h>
 
 struct table {
@@ -28,6 +29,16 @@ static inline void table_init(struct table *table)
 {
 	xa_init_flags(&table->objects, XA_FLAGS_ALLOC1);
 	mutex_init(&table->lock);
+}
+
+/* One of its own, for kfree() after table_destroy(); NULL if there is no memory. */
+static inline struct table *table_alloc(void)
+{
+	struct table *table = kzalloc(sizeof(*table), GFP_KERNEL);
+
+	if (table)
+		table_init(table);
+	return table;
 }
 
 /* The objects have been undone. */

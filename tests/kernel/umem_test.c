@@ -2,17 +2,15 @@
 /*
  * /dev/phyr_umem_test: phyr_umem_test.h tells what it does.
  *
- * A umem belongs to the open file and holds its RDMA device, of which there are
- * two kinds. One is a real one, rxe's say, found by its network device. The
+ * A umem holds its RDMA device, of which there are two kinds. One is a real one, rxe's say, found by its network device. The
  * other is one that no driver has registered: all that ib_umem looks at is
  * whether it has a device for DMA, which is a PCI device here, and that no driver
  * has said that its DMA is bounced. What it needs besides is that this device
  * can do what an RDMA driver sets when it probes: addresses of 64 bits, and
  * segments of any size. (Or less, for tests of that.)
  *
- * A file does one call at a time, under its mutex. That is held over accesses to
- * user memory, of which a handler in user space (userfaultfd) may never come to
- * an end: therefore waiting for the mutex is killable.
+ * Lifetimes: a umem belongs to the open file, and is found there by its id; see
+ * table.h.
  */
 #include <linux/capability.h>
 #include <linux/dma-mapping.h>
@@ -24,7 +22,6 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
 #include <linux/netdevice.h>
 #include <linux/pci.h>
 #include <linux/sched.h>
@@ -32,7 +29,6 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/xarray.h>
 
 #include <rdma/ib_umem.h>
 #include <rdma/ib_verbs.h>
@@ -40,16 +36,11 @@
 #include <rdma/uverbs_ioctl.h>
 
 #include "phyr_umem_test.h"
+#include "table.h"
 
 #include "compat.h"
 
 #define COPY_MAX SZ_1M
-
-/* What an open file has. */
-struct umems {
-	struct xarray table;	/* struct region by id */
-	struct mutex lock;
-};
 
 struct region {
 	struct ib_umem *umem;
@@ -171,18 +162,30 @@ static void describe(const struct ib_umem *umem, struct phyr_umem_test_get *args
 	args->dma_attrs = ib_umem_dma_attrs(umem);
 }
 
-static int test_get(struct umems *umems, struct phyr_umem_test_get *args)
+static int test_get(struct table *umems, struct phyr_umem_test_get __user *user)
 {
-	struct region *region = make_region(args);
+	struct phyr_umem_test_get args;
+	struct region *region;
 	int ret;
 
-	if (IS_ERR(region))
-		return PTR_ERR(region);
-	describe(region->umem, args);
-	ret = xa_alloc(&umems->table, &args->id, region, xa_limit_32b, GFP_KERNEL);
+	if (copy_from_user(&args, user, sizeof(args)))
+		return -EFAULT;
+	ret = table_reserve(umems, &args.id);
 	if (ret)
+		return ret;
+	region = make_region(&args);
+	if (IS_ERR(region)) {
+		table_cancel(umems, args.id);
+		return PTR_ERR(region);
+	}
+	describe(region->umem, &args);
+	if (copy_to_user(user, &args, sizeof(args))) {
+		table_cancel(umems, args.id);
 		release_region_of(region);
-	return ret;
+		return -EFAULT;
+	}
+	table_enter(umems, args.id, region);
+	return 0;
 }
 
 /* The IOMMU that is between the device and memory, or NULL. */
@@ -201,22 +204,25 @@ static phys_addr_t phys_of(const struct ib_device *device, dma_addr_t dma)
 	return iommu ? iommu_iova_to_phys(iommu, dma) : dma;
 }
 
-static int test_release(struct umems *umems, struct region *region,
-			struct phyr_umem_test_release *args)
+static int test_release(struct table *umems, struct phyr_umem_test_release *args)
 {
-	struct sg_table *sgt = &region->umem->sgt_append.sgt;
-	bool behind_iommu = region->pci && use_dma_iommu(&region->pci->dev);
+	struct region *region = table_take(umems, args->id);
 	dma_addr_t first = 0, last = 0;
 	struct scatterlist *sg;
+	struct sg_table *sgt;
+	bool behind_iommu;
 	u64 began;
 	int i;
 
+	if (IS_ERR(region))
+		return PTR_ERR(region);
+	sgt = &region->umem->sgt_append.sgt;
+	behind_iommu = region->pci && use_dma_iommu(&region->pci->dev);
 	if (behind_iommu) {
 		first = sg_dma_address(sgt->sgl);
 		for_each_sgtable_dma_sg(sgt, sg, i)
 			last = sg_dma_address(sg) + sg_dma_len(sg) - 1;
 	}
-	xa_erase(&umems->table, args->id);
 	began = ktime_get_ns();
 	ib_umem_release(region->umem);
 	args->ns = ktime_get_ns() - began;
@@ -306,8 +312,7 @@ static int test_copy(struct ib_umem *umem, const struct phyr_umem_test_copy *arg
 }
 
 union test_args {
-	u32 id;		/* which is where they all have it, but for one */
-	struct phyr_umem_test_get get;
+	u32 id;	/* first in all of them */
 	struct phyr_umem_test_release release;
 	struct phyr_umem_test_entries entries;
 	struct phyr_umem_test_best best;
@@ -315,47 +320,51 @@ union test_args {
 	struct phyr_umem_test_copy copy;
 };
 
-static int test_ioctl_locked(struct umems *umems, unsigned int cmd, union test_args *args)
+/* Calls that look at a umem. */
+static int look_at_umem(struct table *umems, unsigned int cmd, union test_args *args)
 {
-	struct region *region;
+	struct region *region = table_get(umems, args->id);
+	int ret;
 
-	if (cmd == PHYR_UMEM_TEST_GET)
-		return test_get(umems, &args->get);
-	region = xa_load(&umems->table, args->id);
-	if (!region)
-		return -ENOENT;
+	if (IS_ERR(region))
+		return PTR_ERR(region);
 	switch (cmd) {
-	case PHYR_UMEM_TEST_RELEASE:
-		return test_release(umems, region, &args->release);
 	case PHYR_UMEM_TEST_ENTRIES:
-		return test_entries(region->umem, &args->entries);
+		ret = test_entries(region->umem, &args->entries);
+		break;
 	case PHYR_UMEM_TEST_BEST:
-		return test_best(region->umem, &args->best);
+		ret = test_best(region->umem, &args->best);
+		break;
 	case PHYR_UMEM_TEST_BLOCKS:
-		return test_blocks(region->umem, &args->blocks);
+		ret = test_blocks(region->umem, &args->blocks);
+		break;
 	case PHYR_UMEM_TEST_COPY:
-		return test_copy(region->umem, &args->copy);
+		ret = test_copy(region->umem, &args->copy);
+		break;
 	default:
-		return -ENOTTY;
+		ret = -ENOTTY;
 	}
+	table_put(umems);
+	return ret;
 }
 
 static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct umems *umems = file->private_data;
+	struct table *umems = file->private_data;
 	void __user *user = (void __user *)arg;
 	union test_args args = {};
 	int ret;
 
+	if (cmd == PHYR_UMEM_TEST_GET)
+		return test_get(umems, user);
 	if (_IOC_SIZE(cmd) > sizeof(args))
 		return -ENOTTY;
 	if (copy_from_user(&args, user, _IOC_SIZE(cmd)))
 		return -EFAULT;
-	if (mutex_lock_killable(&umems->lock))
-		return -EINTR;
-	ret = test_ioctl_locked(umems, cmd, &args);
-	mutex_unlock(&umems->lock);
-	/* A umem whose id could not be told is released with the file. */
+	if (cmd == PHYR_UMEM_TEST_RELEASE)
+		ret = test_release(umems, &args.release);
+	else
+		ret = look_at_umem(umems, cmd, &args);
 	if (!ret && (_IOC_DIR(cmd) & _IOC_READ) && copy_to_user(user, &args, _IOC_SIZE(cmd)))
 		return -EFAULT;
 	return ret;
@@ -363,33 +372,24 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 static int test_open(struct inode *inode, struct file *file)
 {
-	struct umems *umems = kzalloc(sizeof(*umems), GFP_KERNEL);
-
-	if (!umems)
-		return -ENOMEM;
 	/* It tells physical addresses. */
-	if (!capable(CAP_SYS_RAWIO)) {
-		kfree(umems);
+	if (!capable(CAP_SYS_RAWIO))
 		return -EPERM;
-	}
-	xa_init_flags(&umems->table, XA_FLAGS_ALLOC1);
-	mutex_init(&umems->lock);
-	file->private_data = umems;
-	return 0;
+	file->private_data = table_alloc();
+	return file->private_data ? 0 : -ENOMEM;
 }
 
 static int test_close(struct inode *inode, struct file *file)
 {
-	struct umems *umems = file->private_data;
+	struct table *umems = file->private_data;
 	struct region *region;
 	unsigned long id;
 
-	xa_for_each(&umems->table, id, region) {
+	xa_for_each(&umems->objects, id, region) {
 		release_region_of(region);
 		cond_resched();
 	}
-	xa_destroy(&umems->table);
-	mutex_destroy(&umems->lock);
+	table_destroy(umems);
 	kfree(umems);
 	return 0;
 }
