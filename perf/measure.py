@@ -4,9 +4,10 @@ read what came back.
 
 One boot for each kernel.  In it the drivers take turns on rxe0, round by round, so that what
 changes slowly (load of the host, fragmentation of the guest's memory) meets all alike; every
-second round has them in the other order, which evens out what the order does. Each turn begins with
+second round has them in the other order, which evens out what the order does.  Each turn begins with
 loading the driver, also where it was loaded: what the last turn has left behind in the slab
-allocator was seen to cost small registrations a third.  A ratio is formed within a round first: the spread of these is its error bar.
+allocator was seen to cost small registrations a third.  A ratio is formed within a round first: the
+spread of these is its error bar.
 
 An emulated machine is told to be steady: its clock counts the instructions of its one CPU, since
 the host's time says more of the host (seen: half the speed for seconds on end) than of the drivers.

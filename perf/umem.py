@@ -39,8 +39,9 @@ UMEMS = ["4k:256", "mthp16k:256", "mthp64k:256", "thp:1024", "huge2m:1024", "hug
 UMEM_ROUNDS = 5
 NETDEV = "veth0"  # on which the lab makes rxe0
 
-# ib_umem_get() of 1 GiB on 2 MiB pages; registrations and releases of any kind; entries of 1 GiB on 1 GiB
-GET_RATIO, LEAST, ENTRIES = 10, 0.95, 1
+GET_RATIO = 10  # ib_umem_get() of 1 GiB on 2 MiB pages
+LEAST = 0.95    # registrations and releases, whatever they are of
+ENTRIES = 1     # of the scatterlist, 1 GiB on a 1 GiB page
 
 
 def plan(rounds):

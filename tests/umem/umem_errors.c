@@ -216,6 +216,14 @@ static void map_places(void)
 	memset(good, 1, PAGES * SZ_4K);
 }
 
+/* Stock comes first. */
+static int begin(void)
+{
+	if (!good)
+		map_places();
+	return patch_set(false);
+}
+
 /*
  * Memory that is pinned, but has no place in the addresses that the device has: the last thing
  * that can fail.
@@ -234,9 +242,7 @@ static int test_errors(const void *arg)
 	size_t i;
 
 	(void)arg;
-	if (!good)
-		map_places();
-	if (patch_set(false))
+	if (begin())
 		return FAILED;
 	for (i = 0; i < ARRAY_SIZE(cases); i++)
 		stock[i] = try(&cases[i]);
@@ -279,9 +285,7 @@ static int test_descriptors(const void *arg)
 	size_t i;
 
 	(void)arg;
-	if (!good)
-		map_places();
-	if (patch_set(false))
+	if (begin())
 		return FAILED;
 	if (try_desc(&desc_cases[0]) == EOPNOTSUPP)
 		return skip("this kernel has no buffer descriptors");
@@ -312,9 +316,7 @@ static int test_no_room(const void *arg)
 	int stock;
 
 	(void)arg;
-	if (!good)
-		map_places();
-	if (patch_set(false))
+	if (begin())
 		return FAILED;
 	stock = try_without_room();
 	return patch_set(true) ?: judge("no room", stock, try_without_room(), ENOMEM);
