@@ -2,12 +2,13 @@
 /*
  * /dev/phyr_umem_test: phyr_umem_test.h tells what it does.
  *
- * A umem holds its RDMA device, of which there are two kinds. One is a real one, rxe's say, found by its network device. The
- * other is one that no driver has registered: all that ib_umem looks at is
- * whether it has a device for DMA, which is a PCI device here, and that no driver
- * has said that its DMA is bounced. What it needs besides is that this device
- * can do what an RDMA driver sets when it probes: addresses of 64 bits, and
- * segments of any size. (Or less, for tests of that.)
+ * A umem holds its RDMA device, of which there are two kinds. One is a real one,
+ * rxe's say, found by its network device. The other is one that no driver has
+ * registered: all that ib_umem looks at is whether it has a device for DMA, which
+ * is a PCI device here, and that no driver has said that its DMA is bounced. What
+ * it needs besides is that this device can do what an RDMA driver sets when it
+ * probes: addresses of 64 bits, and segments of any size. (Or less, for tests of
+ * that.)
  *
  * Lifetimes: a umem belongs to the open file, and is found there by its id; see
  * table.h.
