@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * What a Soft-RoCE device of phyr's says of its memory regions: driver-private methods of uverbs'
+ * ioctl, on a device and on an MR. Programs have infiniband/phyrdv.h instead.
+ *
+ * The structures can grow at their ends. The kernel fills what the caller has room for, at least
+ * what there was when a method was new, and zeroes what it does not know.
+ *
+ * A device that is not ours answers EPROTONOSUPPORT, as uverbs does for every method it does
+ * not know. An MR that is not made of phyrs (on-demand paging): EOPNOTSUPP.
+ */
+#ifndef PHYR_ABI_H
+#define PHYR_ABI_H
+
+#include <linux/types.h>
+#include <rdma/ib_user_ioctl_cmds.h>
+
+/* UVERBS_OBJECT_DEVICE */
+enum phyr_ib_device_methods {
+	PHYR_IB_METHOD_DEVICE_QUERY = (1U << UVERBS_ID_NS_SHIFT),
+};
+
+enum phyr_ib_device_query_attrs {
+	PHYR_IB_ATTR_DEVICE_QUERY_RESP = (1U << UVERBS_ID_NS_SHIFT),
+};
+
+enum {
+	PHYR_IB_DEVICE_CAP_MR_QUERY = 1 << 0,
+	PHYR_IB_DEVICE_CAP_MR_EXTENTS = 1 << 1,
+};
+
+/**
+ * struct phyr_ib_device_info - what PHYR_IB_METHOD_DEVICE_QUERY returns
+ * @caps: PHYR_IB_DEVICE_CAP_*: methods that MRs of this device have
+ * @max_extents: how many extents PHYR_IB_METHOD_MR_EXTENTS returns at most at a time
+ * @reserved: 0
+ */
+struct phyr_ib_device_info {
+	__aligned_u64 caps;
+	__u32 max_extents;
+	__u32 reserved;
+};
+
+/* UVERBS_OBJECT_MR */
+enum phyr_ib_mr_methods {
+	PHYR_IB_METHOD_MR_QUERY = (1U << UVERBS_ID_NS_SHIFT),
+	PHYR_IB_METHOD_MR_EXTENTS,
+};
+
+enum phyr_ib_mr_query_attrs {
+	PHYR_IB_ATTR_MR_QUERY_HANDLE = (1U << UVERBS_ID_NS_SHIFT),
+	PHYR_IB_ATTR_MR_QUERY_RESP,
+};
+
+/**
+ * struct phyr_ib_mr_info - what PHYR_IB_METHOD_MR_QUERY returns
+ * @phyrs: number of extents: physically contiguous ranges, as long as they go on
+ * @dma_entries: number of entries by which the device finds the memory
+ * @largest: length of the largest extent, in bytes
+ * @smallest: length of the smallest extent, in bytes
+ * @block_size: size in bytes of the equal, aligned blocks that the memory is described by; 0 if
+ *	it is described by extents
+ * @metadata: bytes of kernel memory that describe the memory
+ * @pinned_pages: base pages pinned, and charged to RLIMIT_MEMLOCK
+ * @pin_ns: nanoseconds it took to pin the memory and to describe it
+ */
+struct phyr_ib_mr_info {
+	__aligned_u64 phyrs;
+	__aligned_u64 dma_entries;
+	__aligned_u64 largest;
+	__aligned_u64 smallest;
+	__aligned_u64 block_size;
+	__aligned_u64 metadata;
+	__aligned_u64 pinned_pages;
+	__aligned_u64 pin_ns;
+};
+
+/*
+ * START: __u64, an offset into the MR. RESP_EXTENTS: room for struct phyr_ib_extent, as many as fit.
+ * RESP_NR: __u32, how many have been written. The first begins at START, be it within an
+ * extent; each of the others where the one before ends. None follow the one that ends where
+ * the MR does: with START there, NR is 0, and behind, the call fails with EINVAL.
+ */
+enum phyr_ib_mr_extents_attrs {
+	PHYR_IB_ATTR_MR_EXTENTS_HANDLE = (1U << UVERBS_ID_NS_SHIFT),
+	PHYR_IB_ATTR_MR_EXTENTS_START,
+	PHYR_IB_ATTR_MR_EXTENTS_RESP_EXTENTS,
+	PHYR_IB_ATTR_MR_EXTENTS_RESP_NR,
+};
+
+/**
+ * struct phyr_ib_extent - bytes of an MR that are physically contiguous
+ * @offset: offset of the first into the MR
+ * @length: how many
+ */
+struct phyr_ib_extent {
+	__aligned_u64 offset;
+	__aligned_u64 length;
+};
+
+#endif
