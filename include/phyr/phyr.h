@@ -139,6 +139,7 @@ struct phyr_iter {
 };
 
 bool phyr_array_next_run(const struct phyr_array *array, struct phyr_iter *iter, struct phyr *run);
+struct phyr_iter phyr_array_seek(const struct phyr_array *array, size_t offset);
 
 int phyr_array_alloc_blocks(struct phyr_array *array, unsigned long capacity);
 int phyr_array_begin_blocks(struct phyr_array *array, unsigned int shift);

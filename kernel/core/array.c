@@ -86,6 +86,24 @@ void phyr_array_free(struct phyr_array *array)
 }
 EXPORT_SYMBOL_GPL(phyr_array_free);
 
+/* The last run that does not begin behind the page. */
+static unsigned long extent_of_page(const struct phyr_array *array, unsigned long page)
+{
+	unsigned long bucket = page >> array->bucket_shift;
+	unsigned long low = array->bucket[bucket];
+	unsigned long high = array->bucket[bucket + 1];
+
+	while (low < high) {
+		unsigned long middle = low + (high - low + 1) / 2;
+
+		if (array->extent_page[middle] <= page)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return low;
+}
+
 /**
  * phyr_array_find_extent - phyr_array_find() for an array of extents
  * @array: an array stored as extents
@@ -99,23 +117,10 @@ EXPORT_SYMBOL_GPL(phyr_array_free);
 struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset)
 {
 	size_t at = array->skew + offset;
-	unsigned long page = at >> PAGE_SHIFT;
-	unsigned long bucket = page >> array->bucket_shift;
-	unsigned long low = array->bucket[bucket];
-	unsigned long high = array->bucket[bucket + 1];
-	size_t begin, end = array->len;
+	unsigned long low = extent_of_page(array, at >> PAGE_SHIFT);
+	size_t begin = (size_t)array->extent_page[low] << PAGE_SHIFT;
+	size_t end = array->len;
 
-	/* The last run that does not begin behind the page. */
-	while (low < high) {
-		unsigned long middle = low + (high - low + 1) / 2;
-
-		if (array->extent_page[middle] <= page)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-
-	begin = (size_t)array->extent_page[low] << PAGE_SHIFT;
 	if (low + 1 < array->nr)
 		end = ((size_t)array->extent_page[low + 1] << PAGE_SHIFT) - array->skew;
 	return (struct phyr){
@@ -124,6 +129,13 @@ struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset
 	};
 }
 EXPORT_SYMBOL_GPL(phyr_array_find_extent);
+
+/* Where a table entry begins, counted from where the table begins. */
+static u64 entry_begin(const struct phyr_array *array, unsigned long index)
+{
+	return array->shift ? (u64)index << array->shift :
+			      (u64)array->extent_page[index] << PAGE_SHIFT;
+}
 
 /* The blocks from index on that continue it; index moves on. */
 static struct phyr run_of_blocks(const struct phyr_array *array, unsigned long *index)
@@ -166,12 +178,13 @@ static struct phyr run_of_extent(const struct phyr_array *array, unsigned long *
  */
 bool phyr_array_next_run(const struct phyr_array *array, struct phyr_iter *iter, struct phyr *run)
 {
-	/* The tables speak of whole blocks and pages, the region need not. */
-	size_t before = iter->offset ? 0 : array->skew;
 	size_t left = array->len - iter->offset;
+	size_t before;
 
 	if (!left)
 		return false;
+	/* The tables speak of whole blocks and pages; region and iteration may begin in one. */
+	before = array->skew + iter->offset - entry_begin(array, iter->index);
 	*run = array->shift ? run_of_blocks(array, &iter->index) :
 			      run_of_extent(array, &iter->index);
 	run->addr += before;
@@ -182,6 +195,27 @@ bool phyr_array_next_run(const struct phyr_array *array, struct phyr_iter *iter,
 	return true;
 }
 EXPORT_SYMBOL_GPL(phyr_array_next_run);
+
+/**
+ * phyr_array_seek - begin an iteration over runs somewhere in the array
+ * @array: the array
+ * @offset: offset of a byte in the region, or the region's length
+ *
+ * Context: Any.
+ * Return: For phyr_array_next_run(), which then gives what is left of the run from
+ * that byte on, and the runs that follow.
+ */
+struct phyr_iter phyr_array_seek(const struct phyr_array *array, size_t offset)
+{
+	struct phyr_iter iter = { .offset = offset };
+	size_t at = array->skew + offset;
+
+	if (offset < array->len)
+		iter.index = array->shift ? at >> array->shift :
+					    extent_of_page(array, at >> PAGE_SHIFT);
+	return iter;
+}
+EXPORT_SYMBOL_GPL(phyr_array_seek);
 
 /**
  * phyr_array_alloc_blocks - allocate an array of blocks

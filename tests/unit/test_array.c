@@ -108,6 +108,27 @@ static void check_offset(const struct phyr_array *array, const struct model *mod
 	assert_int_equal(phyr.addr + phyr.len - 1, model_find(model, last));
 }
 
+/* An iteration that begins at an offset within a run: its rest, then what follows. */
+static void check_seek(const struct phyr_array *array, size_t offset, const struct phyr *run,
+		       struct phyr_iter behind)
+{
+	struct phyr_iter iter = phyr_array_seek(array, offset);
+	struct phyr rest, next, sought;
+	bool more;
+
+	assert_true(phyr_array_next_run(array, &iter, &rest));
+	assert_int_equal(iter.offset, behind.offset);
+	assert_int_equal(rest.len, behind.offset - offset);
+	assert_int_equal(rest.addr + rest.len, run->addr + run->len);
+
+	more = phyr_array_next_run(array, &behind, &next);
+	assert_int_equal(phyr_array_next_run(array, &iter, &sought), more);
+	if (!more)
+		return;
+	assert_int_equal(sought.addr, next.addr);
+	assert_int_equal(sought.len, next.len);
+}
+
 /* The runs as they must be: maximal, in order, covering the region. */
 static void check_runs(const struct phyr_array *array, const struct model *model)
 {
@@ -122,12 +143,17 @@ static void check_runs(const struct phyr_array *array, const struct model *model
 		done += run.len;
 		assert_int_equal(done, iter.offset);
 		assert_int_equal(run.addr + run.len - 1, model_find(model, done - 1));
+		check_seek(array, done - run.len, &run, iter);
+		check_seek(array, done - run.len / 2 - 1, &run, iter);
+		check_seek(array, done - 1, &run, iter);
 		largest = max(largest, run.len);
 		smallest = min(smallest, run.len);
 		last = run;
 		nr++;
 	}
 	assert_int_equal(done, model->len);
+	iter = phyr_array_seek(array, done);
+	assert_false(phyr_array_next_run(array, &iter, &run));
 	assert_int_equal(array->nr, nr);
 	assert_int_equal(array->largest, largest);
 	assert_int_equal(array->smallest, smallest);
