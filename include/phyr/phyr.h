@@ -85,6 +85,18 @@ struct phyr_array {
 	u32 *bucket;
 };
 
+/**
+ * phyr_array_block_size - the blocks that an array is stored as
+ * @array: the array
+ *
+ * Context: Any.
+ * Return: Size of the blocks in bytes; 0 if @array is stored as extents, or is one.
+ */
+static inline u64 phyr_array_block_size(const struct phyr_array *array)
+{
+	return array->shift && array->block != &array->one ? 1ULL << array->shift : 0;
+}
+
 struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset);
 
 /**
@@ -147,7 +159,24 @@ int phyr_array_add_block(struct phyr_array *array, phys_addr_t addr);
 void phyr_array_end_blocks(struct phyr_array *array, u64 skew, size_t len);
 void phyr_array_free(struct phyr_array *array);
 
-int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, bool writable);
+/**
+ * struct phyr_pin_stats - how a region came to be pinned
+ * @ns: nanoseconds it took, until the memory was described
+ * @folio_hits: large folios, or as much of one as is mapped in a piece there, that were
+ *	pinned in one step
+ * @fallbacks: times that GUP had to pin pages of a large folio one by one, because only
+ *	one was mapped there that may be pinned, or could be without waiting, or the folio
+ *	could not take more pins at once. (Of folios that GUP pins among base pages
+ *	nobody takes note.)
+ */
+struct phyr_pin_stats {
+	u64 ns;
+	unsigned long folio_hits;
+	unsigned long fallbacks;
+};
+
+int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, bool writable,
+		  struct phyr_pin_stats *stats);
 void phyr_unpin_user(struct phyr_array *array, bool dirty);
 int phyr_pin_user_sg(struct sg_append_table *table, unsigned long start, size_t len, bool writable,
 		     size_t max_segment);

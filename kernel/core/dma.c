@@ -34,12 +34,14 @@
 #include <linux/minmax.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 
 #include "array.h"
 #include "builder.h"
 #include "compat.h"
 #include "pages.h"
 #include "sgtable.h"
+#include "trace.h"
 
 /* Runs unmapped between two looks at the scheduler, where that costs a flush of the IOTLB. */
 #define UNLINK_RUNS 65536
@@ -350,6 +352,22 @@ static struct mapping *new_mapping(struct device *dev, const struct phyr_array *
 	return mapping;
 }
 
+/* The array is mapped, or is not. */
+static void mapped(const struct mapping *mapping, u64 begin, int ret)
+{
+	static const char *const ways[] = {
+		[WAY_IOVA] = "iova",
+		[WAY_TABLE] = "table",
+		[WAY_EACH] = "each",
+	};
+
+	/* (Tracing may have begun meanwhile: then not of this one.) */
+	if (begin)
+		trace_phyr_dma_map(mapping->dev, mapping->memory->len, mapping->memory->nr,
+				   mapping->list.ranges.nr, mapping->list.nr, ways[mapping->way],
+				   ktime_get_ns() - begin, ret);
+}
+
 /**
  * phyr_dma_map - give a device access to the memory of an array
  * @dev: the device; its DMA mask and its limits (dma_set_max_seg_size(),
@@ -380,6 +398,7 @@ static struct mapping *new_mapping(struct device *dev, const struct phyr_array *
 struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *array, u64 iova,
 				   enum dma_data_direction dir, unsigned long attrs)
 {
+	u64 begin = trace_phyr_dma_map_enabled() ? ktime_get_ns() : 0;
 	struct phyr_builder ranges;
 	struct mapping *mapping;
 	size_t frame, bytes;
@@ -405,12 +424,14 @@ struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *
 	if (ret)
 		goto err_unmap;
 	mapping->list.nr = count_entries(&mapping->list);
+	mapped(mapping, begin, 0);
 	return &mapping->list;
 
 err_unmap:
 	unmap(mapping, &ranges);
 err_drop:
 	drop(&ranges);
+	mapped(mapping, begin, ret);
 	kfree(mapping);
 	return ERR_PTR(ret);
 }

@@ -70,6 +70,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 #include <linux/uaccess.h>
 
 #include "array.h"
@@ -78,6 +79,9 @@
 #include "pagetable.h"
 #include "sgtable.h"
 #include "unpin.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
 
 /* Runs are merged across folios, so neighbouring memory needs neighbouring struct pages. */
 #if defined(CONFIG_SPARSEMEM) && !defined(CONFIG_SPARSEMEM_VMEMMAP)
@@ -111,6 +115,7 @@
  * @gup_until: up to here, everything is left to GUP
  * @pages: room for what GUP returns
  * @max_pages: how many it has room for, at least FEW_PAGES
+ * @stats: for phyr_pin_user()'s caller and the tracepoint
  */
 struct pinner {
 	struct phyr_builder builder;
@@ -125,6 +130,7 @@ struct pinner {
 	unsigned long gup_until;
 	struct page **pages;
 	unsigned long max_pages;
+	struct phyr_pin_stats stats;
 };
 
 /*
@@ -203,13 +209,14 @@ static unsigned long pin_rest_of_folio(struct pinner *pinner, unsigned long va, 
 	nr = phyr_pages_mapped(pinner->mm, va, pinner->end, page, write, false, &tells);
 	if (!nr && !write && !folio_test_anon(folio))
 		nr = pages_mapped_shared(pinner, va, page);
-	if (nr <= 1)
-		return 1;
-	if (!add_pins(folio, nr - 1, most_refs(folio_nr_pages(folio)))) {
-		/* GUP shall have them then, but not one by one. */
-		pinner->gup_until = va + (nr << PAGE_SHIFT);
+	if (nr <= 1 || !add_pins(folio, nr - 1, most_refs(folio_nr_pages(folio)))) {
+		pinner->stats.fallbacks++;
+		/* Where there are more, GUP shall have them, but not each by a call. */
+		if (nr > 1)
+			pinner->gup_until = va + (nr << PAGE_SHIFT);
 		return 1;
 	}
+	pinner->stats.folio_hits++;
 	note_folio(pinner, va, folio, nr, tells);
 	return nr;
 }
@@ -322,6 +329,7 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 			break;
 		ret = enter_folio(pinner, pages[i], in_folio);
 	}
+	pinner->stats.folio_hits += i;
 	/* A folio that could not be entered has been unpinned. */
 	unpin_user_pages(pages + i, pinned - i);
 	if (i == nr) {
@@ -368,16 +376,21 @@ static void unpin_all(struct phyr_builder *builder)
 		}
 }
 
-/* Pin a region into the pinner's builder; if that fails, nothing of it stays pinned. */
+/*
+ * Pin a region into the pinner's builder; if that fails, nothing of it stays pinned.
+ * The time begins here, and is up with pinned().
+ */
 static int pin_region(struct pinner *pinner, unsigned long start, size_t len, bool writable)
 {
 	struct page *few_pages[FEW_PAGES];
 	unsigned long stop;
 	int ret;
 
+	*pinner = (struct pinner){ .stats.ns = ktime_get_ns() };
 	if (!len || check_add_overflow(start, len, &stop) || PAGE_ALIGN(stop) < stop)
 		return -EINVAL;
 	*pinner = (struct pinner){
+		.stats = pinner->stats,
 		.mm = current->mm,
 		.gup_flags = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0),
 		.enough = 2,
@@ -398,12 +411,21 @@ static int pin_region(struct pinner *pinner, unsigned long start, size_t len, bo
 	return ret;
 }
 
+/* The region is pinned, or is not: so many runs, or so many entries. */
+static void pinned(struct pinner *pinner, unsigned long start, size_t len, bool writable,
+		   unsigned long nr, int ret)
+{
+	pinner->stats.ns = ktime_get_ns() - pinner->stats.ns;
+	trace_phyr_pin(start, len, writable, nr, &pinner->stats, ret);
+}
+
 /**
  * phyr_pin_user - pin a region of the caller's memory
  * @array: array to set up; its old contents are lost
  * @start: user address of the region's first byte
  * @len: bytes
  * @writable: whether the memory will be written to through the pins
+ * @stats: where to say how it went, if it went well; may be NULL
  *
  * The memory is faulted in and pinned for long (FOLL_PIN and FOLL_LONGTERM):
  * each page of each phyr holds an ordinary pin for each time that it is in the
@@ -417,18 +439,22 @@ static int pin_region(struct pinner *pinner, unsigned long start, size_t len, bo
  * UINT_MAX pages; -EINTR for a fatal signal; -ENOMEM for want of memory; or
  * what pin_user_pages_fast() returns, such as -EFAULT.
  */
-int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, bool writable)
+int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, bool writable,
+		  struct phyr_pin_stats *stats)
 {
 	struct pinner pinner;
 	int ret;
 
 	start = untagged_addr(start);
 	ret = pin_region(&pinner, start, len, writable);
-	if (ret)
-		return ret;
-	ret = phyr_builder_finish(&pinner.builder, array, start, len);
-	if (ret)
-		unpin_all(&pinner.builder);
+	if (!ret) {
+		ret = phyr_builder_finish(&pinner.builder, array, start, len);
+		if (ret)
+			unpin_all(&pinner.builder);
+	}
+	pinned(&pinner, start, len, writable, ret ? 0 : array->nr, ret);
+	if (stats && !ret)
+		*stats = pinner.stats;
 	return ret;
 }
 EXPORT_SYMBOL_GPL(phyr_pin_user);
@@ -463,13 +489,15 @@ int phyr_pin_user_sg(struct sg_append_table *table, unsigned long start, size_t 
 	struct pinner pinner;
 	int ret;
 
-	ret = pin_region(&pinner, untagged_addr(start), len, writable);
-	if (ret)
-		return ret;
-	ret = phyr_builder_finish_sg(&pinner.builder, table, pinner.end - pinner.start,
-				     max_segment);
-	if (ret)
-		unpin_all(&pinner.builder);
+	start = untagged_addr(start);
+	ret = pin_region(&pinner, start, len, writable);
+	if (!ret) {
+		ret = phyr_builder_finish_sg(&pinner.builder, table, pinner.end - pinner.start,
+					     max_segment);
+		if (ret)
+			unpin_all(&pinner.builder);
+	}
+	pinned(&pinner, start, len, writable, ret ? 0 : table->sgt.orig_nents, ret);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(phyr_pin_user_sg);

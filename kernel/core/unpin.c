@@ -12,8 +12,10 @@
 #include <linux/pfn.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
+#include <linux/timekeeping.h>
 
 #include "pages.h"
+#include "trace.h"
 #include "unpin.h"
 
 /* Folios unpinned between two looks at the scheduler: less than a millisecond. */
@@ -155,6 +157,7 @@ static void unpin_extents(struct unpinner *unpinner, const struct phyr_array *ar
 void phyr_unpin_user(struct phyr_array *array, bool dirty)
 {
 	struct unpinner unpinner = { .dirty = dirty, .folios = FOLIOS_AT_ONCE };
+	u64 begin = trace_phyr_unpin_enabled() ? ktime_get_ns() : 0;
 
 	if (array->shift == PAGE_SHIFT)
 		unpin_single_pages(array, dirty);
@@ -162,6 +165,9 @@ void phyr_unpin_user(struct phyr_array *array, bool dirty)
 		unpin_blocks(&unpinner, array);
 	else
 		unpin_extents(&unpinner, array);
+	/* (Tracing may have begun meanwhile: then not of this one.) */
+	if (begin)
+		trace_phyr_unpin(array->len, array->nr, dirty, ktime_get_ns() - begin);
 	phyr_array_free(array);
 }
 EXPORT_SYMBOL_GPL(phyr_unpin_user);

@@ -53,7 +53,8 @@ struct phyr_umem *phyr_umem_get(struct ib_device *device, unsigned long addr, si
 	ret = phyr_umem_charge(umem, device, addr, size, access);
 	if (ret)
 		goto err_free;
-	ret = phyr_pin_user(&phyr_umem->phyrs, addr, phyr_umem_bytes(umem), umem->writable);
+	ret = phyr_pin_user(&phyr_umem->phyrs, addr, phyr_umem_bytes(umem), umem->writable,
+			    &phyr_umem->stats);
 	if (ret)
 		goto err_uncharge;
 	return phyr_umem;

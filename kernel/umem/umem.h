@@ -11,10 +11,12 @@
  * @umem: what the RDMA core and the rest of a driver may look at. Its
  *	  scatterlist is empty, and it must never reach ib_umem_release().
  * @phyrs: the memory; of a fast-registration MR, what it is mapped to
+ * @stats: how it was pinned; of a fast-registration MR, zeroes
  */
 struct phyr_umem {
 	struct ib_umem umem;
 	struct phyr_array phyrs;
+	struct phyr_pin_stats stats;
 };
 
 static inline struct phyr_umem *to_phyr_umem(struct ib_umem *umem)
@@ -36,6 +38,18 @@ void phyr_umem_release(struct phyr_umem *phyr_umem);
 static inline size_t phyr_umem_metadata(const struct phyr_umem *phyr_umem)
 {
 	return sizeof(*phyr_umem) + phyr_umem->phyrs.table_bytes;
+}
+
+/**
+ * phyr_umem_pinned_pages - what an MR is charged for
+ * @phyr_umem: the MR's memory
+ *
+ * Return: Pages. 0 for a fast-registration MR: what it is mapped to is pinned by
+ * whoever maps it, if at all.
+ */
+static inline size_t phyr_umem_pinned_pages(struct phyr_umem *phyr_umem)
+{
+	return phyr_umem->umem.owning_mm ? ib_umem_num_pages(&phyr_umem->umem) : 0;
 }
 
 #endif

@@ -95,7 +95,7 @@ static struct map *make_map(struct edu *edu, struct phyr_edu_map *args)
 	if (!map)
 		return ERR_PTR(-ENOMEM);
 	map->writable = args->writable;
-	ret = phyr_pin_user(&map->array, args->start, args->len, map->writable);
+	ret = phyr_pin_user(&map->array, args->start, args->len, map->writable, NULL);
 	if (ret)
 		goto err_free;
 	ret = map_array(edu, map, args);

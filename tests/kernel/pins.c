@@ -46,7 +46,7 @@ static struct pin *make_pin(struct phyr_test_pin *args)
 		return ERR_PTR(-ENOMEM);
 	pin->writable = args->writable;
 	began = ktime_get_ns();
-	ret = phyr_pin_user(&pin->array, args->start, args->len, pin->writable);
+	ret = phyr_pin_user(&pin->array, args->start, args->len, pin->writable, NULL);
 	args->ns = ktime_get_ns() - began;
 	if (ret) {
 		kfree(pin);
