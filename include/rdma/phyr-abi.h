@@ -59,7 +59,7 @@ enum phyr_ib_mr_query_attrs {
  * @largest: length of the largest extent, in bytes
  * @smallest: length of the smallest extent, in bytes
  * @block_size: size in bytes of the equal, aligned blocks that the memory is described by; 0 if
- *	it is described by extents
+ *	it is described by extents, or is one
  * @metadata: bytes of kernel memory that describe the memory
  * @pinned_pages: base pages pinned, and charged to RLIMIT_MEMLOCK
  * @pin_ns: nanoseconds it took to pin the memory and to describe it
@@ -76,10 +76,10 @@ struct phyr_ib_mr_info {
 };
 
 /*
- * START: __u64, an offset into the MR. RESP_EXTENTS: room for struct phyr_ib_extent, as many as fit.
- * RESP_NR: __u32, how many have been written. The first begins at START, be it within an
- * extent; each of the others where the one before ends. None follow the one that ends where
- * the MR does: with START there, NR is 0, and behind, the call fails with EINVAL.
+ * START: __u64, an offset into the MR. RESP_EXTENTS: room for some struct phyr_ib_extent. RESP_NR:
+ * __u32, how many have been written. The first begins at START, be it within an extent; each of
+ * the others where the one before ends. None follow the one that ends where the MR does: with
+ * START there, NR is 0, and behind, the call fails with EINVAL.
  */
 enum phyr_ib_mr_extents_attrs {
 	PHYR_IB_ATTR_MR_EXTENTS_HANDLE = (1U << UVERBS_ID_NS_SHIFT),

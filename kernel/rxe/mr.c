@@ -21,6 +21,7 @@
 #include <linux/mm.h>
 #include <linux/random.h>
 
+#include "device.h"
 #include "mr.h"
 
 static void set_keys(struct rxe_mr *mr, u32 key)
@@ -105,6 +106,7 @@ int rxe_mr_init_user(struct rxe_dev *rxe, u64 start, u64 length, int access, str
 	mr->umem = &phyr_umem->umem;
 	mr->ibmr.type = IB_MR_TYPE_USER;
 	mr->state = RXE_MR_STATE_VALID;
+	phyr_rxe_count_mr(rxe, phyr_umem);
 	return 0;
 }
 

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * What a device's registrations came to since it was added, behind the in-tree
+ * driver's counters: for "rdma statistic" and hw_counters/ in sysfs.
+ *
+ *  phyr_registrations  user MRs registered (those on demand are not ours)
+ *  phyr_bytes          their lengths
+ *  phyr_extents        physical ranges they were found to be made of
+ *  phyr_folio_hits     large folios, or parts of them, that were pinned in one step
+ *  phyr_fallbacks      times that pages of one were pinned one by one
+ *
+ * All only grow: they are of registrations, and say nothing of what is registered now.
+ */
+#include "device.h"
+
+static const char *const names[PHYR_NR_COUNTERS] = {
+	[PHYR_REGISTRATIONS] = "phyr_registrations",
+	[PHYR_BYTES] = "phyr_bytes",
+	[PHYR_EXTENTS] = "phyr_extents",
+	[PHYR_FOLIO_HITS] = "phyr_folio_hits",
+	[PHYR_FALLBACKS] = "phyr_fallbacks",
+};
+
+void phyr_rxe_count_mr(struct rxe_dev *rxe, const struct phyr_umem *phyr_umem)
+{
+	atomic64_t *counters = to_phyr_rxe(&rxe->ib_dev)->counters;
+
+	atomic64_inc(&counters[PHYR_REGISTRATIONS]);
+	atomic64_add(phyr_umem->umem.length, &counters[PHYR_BYTES]);
+	atomic64_add(phyr_umem->phyrs.nr, &counters[PHYR_EXTENTS]);
+	atomic64_add(phyr_umem->stats.folio_hits, &counters[PHYR_FOLIO_HITS]);
+	atomic64_add(phyr_umem->stats.fallbacks, &counters[PHYR_FALLBACKS]);
+}
+
+/*
+ * A device has one port, and the core asks once for its counters: the names, which are
+ * kept with the device, have one writer.
+ */
+static struct rdma_hw_stats *alloc_hw_port_stats(struct ib_device *device, u32 port)
+{
+	struct rdma_stat_desc *descs = to_phyr_rxe(device)->descs;
+	struct rdma_hw_stats *intree = rxe_ib_alloc_hw_port_stats(device, port);
+	int i;
+
+	if (!intree)
+		return NULL;
+	memcpy(descs, intree->descs, RXE_NUM_OF_COUNTERS * sizeof(*descs));
+	rdma_free_hw_stats_struct(intree);
+	for (i = 0; i < PHYR_NR_COUNTERS; i++)
+		descs[RXE_NUM_OF_COUNTERS + i].name = names[i];
+	return rdma_alloc_hw_stats_struct(descs, RXE_NUM_OF_COUNTERS + PHYR_NR_COUNTERS,
+					  RDMA_HW_STATS_DEFAULT_LIFESPAN);
+}
+
+static int get_hw_stats(struct ib_device *device, struct rdma_hw_stats *stats, u32 port, int index)
+{
+	const atomic64_t *counters = to_phyr_rxe(device)->counters;
+	int nr = rxe_ib_get_hw_stats(device, stats, port, index);
+	int i;
+
+	if (nr < 0)
+		return nr;
+	for (i = 0; i < PHYR_NR_COUNTERS; i++)
+		stats->value[nr + i] = atomic64_read(&counters[i]);
+	return nr + i;
+}
+
+/* Before the device is registered. */
+void phyr_rxe_add_counters(struct ib_device *device)
+{
+	device->ops.alloc_hw_port_stats = alloc_hw_port_stats;
+	device->ops.get_hw_stats = get_hw_stats;
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * What a process can ask of its own MRs: the methods of rdma/phyr-abi.h.
+ *
+ * An MR cannot go, or be registered anew, while a method has it: its handle is
+ * held (UVERBS_ACCESS_READ), and whoever wants to destroy it or to change it meanwhile
+ * is told EBUSY. Its memory does not change as long as it lives. Physical addresses
+ * are not for users, and none is given: only offsets and lengths.
+ */
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <rdma/phyr-abi.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "device.h"
+#include "mr.h"
+
+#define UVERBS_MODULE_NAME phyr_rxe
+#include <rdma/uverbs_named_ioctl.h>
+
+/* The length of an attribute is 16 bits. */
+#define MAX_EXTENTS (U16_MAX / sizeof(struct phyr_ib_extent))
+
+static int UVERBS_HANDLER(PHYR_IB_METHOD_DEVICE_QUERY)(struct uverbs_attr_bundle *attrs)
+{
+	static const struct phyr_ib_device_info info = {
+		.caps = PHYR_IB_DEVICE_CAP_MR_QUERY | PHYR_IB_DEVICE_CAP_MR_EXTENTS,
+		.max_extents = MAX_EXTENTS,
+	};
+
+	return uverbs_copy_to_struct_or_zero(attrs, PHYR_IB_ATTR_DEVICE_QUERY_RESP, &info,
+					     sizeof(info));
+}
+
+static struct phyr_umem *umem_of_attr(struct uverbs_attr_bundle *attrs, u16 idx)
+{
+	return mr_phyr_umem(to_rmr(uverbs_attr_get_obj(attrs, idx)));
+}
+
+static int UVERBS_HANDLER(PHYR_IB_METHOD_MR_QUERY)(struct uverbs_attr_bundle *attrs)
+{
+	struct phyr_umem *phyr_umem = umem_of_attr(attrs, PHYR_IB_ATTR_MR_QUERY_HANDLE);
+	struct phyr_ib_mr_info info = {};
+	const struct phyr_array *phyrs;
+
+	if (!phyr_umem)
+		return -EOPNOTSUPP;
+	phyrs = &phyr_umem->phyrs;
+	info.phyrs = phyrs->nr;
+	info.dma_entries = phyrs->nr; /* the CPU's addresses are the device's */
+	info.largest = phyrs->largest;
+	info.smallest = phyrs->smallest;
+	info.block_size = phyr_array_block_size(phyrs);
+	info.metadata = phyr_umem_metadata(phyr_umem);
+	info.pinned_pages = phyr_umem_pinned_pages(phyr_umem);
+	info.pin_ns = phyr_umem->stats.ns;
+	return uverbs_copy_to_struct_or_zero(attrs, PHYR_IB_ATTR_MR_QUERY_RESP, &info,
+					     sizeof(info));
+}
+
+/*
+ * The extents from an offset on, as many as there are or there is room for: how many.
+ * (There are none in an MR of no bytes, though a page is pinned for it.)
+ */
+static int list_extents(const struct phyr_umem *phyr_umem, size_t start,
+			struct phyr_ib_extent *extents, u32 room)
+{
+	const struct phyr_array *phyrs = &phyr_umem->phyrs;
+	struct phyr_iter iter = phyr_array_seek(phyrs, start);
+	struct phyr run;
+	u32 nr = 0;
+
+	while (nr < room && iter.offset < phyr_umem->umem.length &&
+	       phyr_array_next_run(phyrs, &iter, &run)) {
+		extents[nr].offset = iter.offset - run.len;
+		extents[nr].length = run.len;
+		nr++;
+		/* A run may be made of many blocks, each of which has been looked at. */
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return nr;
+}
+
+static int copy_extents(struct uverbs_attr_bundle *attrs, const struct phyr_umem *phyr_umem,
+			size_t start, u32 room)
+{
+	struct phyr_ib_extent *extents = kvmalloc_array(room, sizeof(*extents), GFP_KERNEL);
+	u32 nr;
+	int ret;
+
+	if (!extents)
+		return -ENOMEM;
+	ret = list_extents(phyr_umem, start, extents, room);
+	if (ret >= 0) {
+		nr = ret;
+		ret = uverbs_copy_to(attrs, PHYR_IB_ATTR_MR_EXTENTS_RESP_EXTENTS, extents,
+				     nr * sizeof(*extents));
+		if (!ret)
+			ret = uverbs_copy_to(attrs, PHYR_IB_ATTR_MR_EXTENTS_RESP_NR, &nr,
+					     sizeof(nr));
+	}
+	kvfree(extents);
+	return ret;
+}
+
+static int UVERBS_HANDLER(PHYR_IB_METHOD_MR_EXTENTS)(struct uverbs_attr_bundle *attrs)
+{
+	struct phyr_umem *phyr_umem = umem_of_attr(attrs, PHYR_IB_ATTR_MR_EXTENTS_HANDLE);
+	int room = uverbs_attr_ptr_get_array_size(attrs, PHYR_IB_ATTR_MR_EXTENTS_RESP_EXTENTS,
+						  sizeof(struct phyr_ib_extent));
+	u64 start;
+	int ret;
+
+	if (room < 0)
+		return room;
+	ret = uverbs_copy_from(&start, attrs, PHYR_IB_ATTR_MR_EXTENTS_START);
+	if (ret)
+		return ret;
+	if (!phyr_umem)
+		return -EOPNOTSUPP;
+	if (start > phyr_umem->umem.length)
+		return -EINVAL;
+	return copy_extents(attrs, phyr_umem, start, room);
+}
+
+DECLARE_UVERBS_NAMED_METHOD(PHYR_IB_METHOD_DEVICE_QUERY,
+			    UVERBS_ATTR_PTR_OUT(PHYR_IB_ATTR_DEVICE_QUERY_RESP,
+						UVERBS_ATTR_STRUCT(struct phyr_ib_device_info,
+								   reserved),
+						UA_MANDATORY));
+
+DECLARE_UVERBS_NAMED_METHOD(PHYR_IB_METHOD_MR_QUERY,
+			    UVERBS_ATTR_IDR(PHYR_IB_ATTR_MR_QUERY_HANDLE, UVERBS_OBJECT_MR,
+					    UVERBS_ACCESS_READ, UA_MANDATORY),
+			    UVERBS_ATTR_PTR_OUT(PHYR_IB_ATTR_MR_QUERY_RESP,
+						UVERBS_ATTR_STRUCT(struct phyr_ib_mr_info, pin_ns),
+						UA_MANDATORY));
+
+DECLARE_UVERBS_NAMED_METHOD(PHYR_IB_METHOD_MR_EXTENTS,
+			    UVERBS_ATTR_IDR(PHYR_IB_ATTR_MR_EXTENTS_HANDLE, UVERBS_OBJECT_MR,
+					    UVERBS_ACCESS_READ, UA_MANDATORY),
+			    UVERBS_ATTR_PTR_IN(PHYR_IB_ATTR_MR_EXTENTS_START,
+					       UVERBS_ATTR_TYPE(u64), UA_MANDATORY),
+			    UVERBS_ATTR_PTR_OUT(PHYR_IB_ATTR_MR_EXTENTS_RESP_EXTENTS,
+						UVERBS_ATTR_MIN_SIZE(sizeof(struct phyr_ib_extent)),
+						UA_MANDATORY),
+			    UVERBS_ATTR_PTR_OUT(PHYR_IB_ATTR_MR_EXTENTS_RESP_NR,
+						UVERBS_ATTR_TYPE(u32), UA_MANDATORY));
+
+ADD_UVERBS_METHODS(phyr_rxe_device, UVERBS_OBJECT_DEVICE,
+		   &UVERBS_METHOD(PHYR_IB_METHOD_DEVICE_QUERY));
+
+ADD_UVERBS_METHODS(phyr_rxe_mr, UVERBS_OBJECT_MR,
+		   &UVERBS_METHOD(PHYR_IB_METHOD_MR_QUERY),
+		   &UVERBS_METHOD(PHYR_IB_METHOD_MR_EXTENTS));
+
+const struct uapi_definition phyr_rxe_uapi_defs[] = {
+	UAPI_DEF_CHAIN_OBJ_TREE(UVERBS_OBJECT_DEVICE, &phyr_rxe_device),
+	UAPI_DEF_CHAIN_OBJ_TREE(UVERBS_OBJECT_MR, &phyr_rxe_mr),
+	{}
+};
