@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * phyr Direct Verbs: infiniband/phyrdv.h on top of rdma/phyr-abi.h.
+ *
+ * Structures grow at their ends, in programs, here and in the kernel, at different times. Of one that
+ * we fill, a program must have room for what there was in the first release; what we don't know
+ * of its rest is 0. In one that we are given, what we don't know must be 0, else we would not
+ * do what is asked for.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <infiniband/driver.h>
+#include <infiniband/phyrdv.h>
+
+#include "libphyr.h"
+
+#define offsetofend(type, field) (offsetof(type, field) + sizeof(((type *)NULL)->field))
+
+/* The same numbers on both sides, and a list that the kernel writes where the program wants it. */
+static_assert((int)PHYRDV_DEVICE_CAP_MR_QUERY == PHYR_IB_DEVICE_CAP_MR_QUERY &&
+	      (int)PHYRDV_DEVICE_CAP_MR_EXTENTS == PHYR_IB_DEVICE_CAP_MR_EXTENTS,
+	      "capabilities");
+static_assert(sizeof(struct phyrdv_extent) == sizeof(struct phyr_ib_extent) &&
+	      offsetof(struct phyrdv_extent, offset) == offsetof(struct phyr_ib_extent, offset) &&
+	      offsetof(struct phyrdv_extent, length) == offsetof(struct phyr_ib_extent, length),
+	      "extents");
+
+enum { KNOWN_STEPS = PHYRDV_PREPARE_HUGEPAGE | PHYRDV_PREPARE_POPULATE | PHYRDV_PREPARE_COLLAPSE };
+
+/* Where the kernel's driver is stock, uverbs has not heard of the method. */
+static int execute(struct ibv_context *context, struct ibv_command_buffer *command)
+{
+	int error = execute_ioctl(context, command);
+
+	return error == EPROTONOSUPPORT ? EOPNOTSUPP : error;
+}
+
+static void copy_out(void *to, size_t room, const void *from, size_t size)
+{
+	memset(to, 0, room);
+	memcpy(to, from, room < size ? room : size);
+}
+
+static bool all_zero(const uint8_t *begin, const uint8_t *end)
+{
+	while (begin < end)
+		if (*begin++)
+			return false;
+	return true;
+}
+
+bool phyrdv_is_supported(struct ibv_device *device)
+{
+	return is_phyr_device(device);
+}
+
+int phyrdv_query_device(struct ibv_context *context, struct phyrdv_device_attr *attr,
+			uint32_t inlen)
+{
+	struct phyrdv_device_attr known = {};
+	struct phyr_ib_device_info info = {};
+	int error;
+
+	DECLARE_COMMAND_BUFFER(command, UVERBS_OBJECT_DEVICE, PHYR_IB_METHOD_DEVICE_QUERY, 1);
+
+	if (!is_phyr_device(context->device))
+		return EOPNOTSUPP;
+	if (!attr || inlen < offsetofend(struct phyrdv_device_attr, reserved))
+		return EINVAL;
+
+	fill_attr_out_ptr(command, PHYR_IB_ATTR_DEVICE_QUERY_RESP, &info);
+	error = execute(context, command);
+	if (error && error != EOPNOTSUPP)
+		return error;
+
+	known.device_caps = info.caps;
+	known.max_extents = info.max_extents;
+	copy_out(attr, inlen, &known, sizeof(known));
+	return 0;
+}
+
+int phyr_query_mr(struct ibv_mr *mr, struct phyr_ib_mr_info *info)
+{
+	DECLARE_COMMAND_BUFFER(command, UVERBS_OBJECT_MR, PHYR_IB_METHOD_MR_QUERY, 2);
+
+	fill_attr_in_obj(command, PHYR_IB_ATTR_MR_QUERY_HANDLE, mr->handle);
+	fill_attr_out_ptr(command, PHYR_IB_ATTR_MR_QUERY_RESP, info);
+	return execute(mr->context, command);
+}
+
+int phyrdv_query_mr(struct ibv_mr *mr, struct phyrdv_mr_attr *attr, uint32_t inlen)
+{
+	struct phyrdv_mr_attr known = {};
+	struct phyr_ib_mr_info info;
+	int error;
+
+	if (!is_phyr_device(mr->context->device))
+		return EOPNOTSUPP;
+	if (!attr || inlen < offsetofend(struct phyrdv_mr_attr, pin_ns))
+		return EINVAL;
+
+	error = phyr_query_mr(mr, &info);
+	if (error)
+		return error;
+
+	known.phyrs = info.phyrs;
+	known.dma_entries = info.dma_entries;
+	known.largest = info.largest;
+	known.smallest = info.smallest;
+	known.block_size = info.block_size;
+	known.metadata = info.metadata;
+	known.pinned_pages = info.pinned_pages;
+	known.pin_ns = info.pin_ns;
+	copy_out(attr, inlen, &known, sizeof(known));
+	return 0;
+}
+
+int phyrdv_mr_extents(struct ibv_mr *mr, uint64_t start, struct phyrdv_extent *extents,
+		      uint32_t max_extents, uint32_t *nr_extents)
+{
+	/* What fits an attribute of uverbs. */
+	const uint32_t most = UINT16_MAX / sizeof(*extents);
+	uint32_t nr;
+	int error;
+
+	DECLARE_COMMAND_BUFFER(command, UVERBS_OBJECT_MR, PHYR_IB_METHOD_MR_EXTENTS, 4);
+
+	if (!is_phyr_device(mr->context->device))
+		return EOPNOTSUPP;
+	if (!extents || !max_extents || !nr_extents)
+		return EINVAL;
+
+	fill_attr_in_obj(command, PHYR_IB_ATTR_MR_EXTENTS_HANDLE, mr->handle);
+	fill_attr_in_uint64(command, PHYR_IB_ATTR_MR_EXTENTS_START, start);
+	fill_attr_out_ptr_array(command, PHYR_IB_ATTR_MR_EXTENTS_RESP_EXTENTS, extents,
+				max_extents < most ? max_extents : most);
+	fill_attr_out_ptr(command, PHYR_IB_ATTR_MR_EXTENTS_RESP_NR, &nr);
+	error = execute(mr->context, command);
+	if (!error)
+		*nr_extents = nr;
+	return error;
+}
+
+struct ibv_mr *phyrdv_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
+			     int access, const struct phyrdv_reg_mr_attr *attr, uint32_t inlen)
+{
+	struct prepare_policy policy;
+
+	if (!is_phyr_device(pd->context->device)) {
+		errno = EOPNOTSUPP;
+		return NULL;
+	}
+	if (!attr || inlen < offsetofend(struct phyrdv_reg_mr_attr, max_threads)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (attr->comp_mask || attr->prepare & ~KNOWN_STEPS ||
+	    !all_zero((const uint8_t *)(attr + 1), (const uint8_t *)attr + inlen)) {
+		errno = EOPNOTSUPP;
+		return NULL;
+	}
+
+	policy.steps = attr->prepare;
+	policy.max_threads = attr->max_threads;
+	return phyr_reg_mr_with(&policy, pd, addr, length, iova, access);
+}

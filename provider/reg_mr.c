@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Registration of memory: prepare it, let the engine register it, and say so if asked to.
+ *
+ * How it is prepared, the environment says, unless phyrdv_reg_mr() does: that calls libibverbs
+ * like every program, which has things to do of its own (fork, see ibv_fork_init(3)), and
+ * libibverbs calls us. What it asks for lies in a variable of the thread meanwhile.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "libphyr.h"
+
+/* Until provider/prepare.c is there. */
+#pragma weak prepare
+#pragma weak prepare_policy_from_env
+
+static _Thread_local const struct prepare_policy *asked;
+
+static pthread_once_t environment_read = PTHREAD_ONCE_INIT;
+static struct prepare_policy environment;
+static bool debug;
+
+static void read_environment(void)
+{
+	const char *value = getenv("PHYR_DEBUG");
+
+	debug = value && *value && strcmp(value, "0");
+	if (prepare_policy_from_env)
+		environment = prepare_policy_from_env();
+}
+
+/* Memory that is to be paged in on demand is left alone, and what the kernel is about to refuse. */
+static bool to_be_pinned(size_t length, int access)
+{
+	if (access & IBV_ACCESS_ON_DEMAND)
+		return false;
+	if (access & (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC) &&
+	    !(access & IBV_ACCESS_LOCAL_WRITE))
+		return false;
+	return length;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+}
+
+/* One line, in one write, that programs can read: blanks between, no blanks within. */
+static void say(struct ibv_pd *pd, void *addr, size_t length, const struct prepare_report *report,
+		struct ibv_mr *mr, uint64_t ns)
+{
+	struct phyr_ib_mr_info info;
+	char result[160] = "";
+	int error = errno;
+
+	if (!mr)
+		snprintf(result, sizeof(result), " errno=%d", error);
+	else if (!phyr_query_mr(mr, &info))
+		snprintf(result, sizeof(result),
+			 " extents=%" PRIu64 " largest=%" PRIu64 " smallest=%" PRIu64,
+			 (uint64_t)info.phyrs, (uint64_t)info.largest, (uint64_t)info.smallest);
+	fprintf(stderr,
+		"libphyr: %s addr=%p length=%zu huge=%zu populated=%zu collapsed=%zu threads=%u "
+		"prepare_ms=%.3f register_ms=%.3f%s\n",
+		ibv_get_device_name(pd->context->device), addr, length, report->huge_bytes,
+		report->populated_bytes, report->collapsed_bytes, report->threads,
+		report->ns / 1e6, ns / 1e6, result);
+	errno = error;
+}
+
+struct ibv_mr *phyr_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova, int access)
+{
+	struct prepare_report report = {};
+	struct ibv_mr *mr;
+	uint64_t begin;
+
+	pthread_once(&environment_read, read_environment);
+	if (prepare && to_be_pinned(length, access))
+		prepare(addr, length, access, asked ? asked : &environment, &report);
+
+	if (!debug)
+		return engine_reg_mr(pd, addr, length, iova, access);
+	begin = now_ns();
+	mr = engine_reg_mr(pd, addr, length, iova, access);
+	say(pd, addr, length, &report, mr, now_ns() - begin);
+	return mr;
+}
+
+struct ibv_mr *phyr_reg_mr_with(const struct prepare_policy *policy, struct ibv_pd *pd, void *addr,
+				size_t length, uint64_t iova, int access)
+{
+	struct ibv_mr *mr;
+
+	asked = policy;
+	mr = ibv_reg_mr_iova2(pd, addr, length, iova, access);
+	asked = NULL;
+	return mr;
+}
