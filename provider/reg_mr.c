@@ -35,17 +35,6 @@ static void read_environment(void)
 		environment = prepare_policy_from_env();
 }
 
-/* Memory that is to be paged in on demand is left alone, and what the kernel is about to refuse. */
-static bool to_be_pinned(size_t length, int access)
-{
-	if (access & IBV_ACCESS_ON_DEMAND)
-		return false;
-	if (access & (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC) &&
-	    !(access & IBV_ACCESS_LOCAL_WRITE))
-		return false;
-	return length;
-}
-
 static uint64_t now_ns(void)
 {
 	struct timespec now;
@@ -84,7 +73,7 @@ struct ibv_mr *phyr_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_
 	uint64_t begin;
 
 	pthread_once(&environment_read, read_environment);
-	if (prepare && to_be_pinned(length, access))
+	if (prepare)
 		prepare(addr, length, access, asked ? asked : &environment, &report);
 
 	if (!debug)
