@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * phyr Direct Verbs on a device that is not libphyr's: EOPNOTSUPP from each function.
+ *
+ * Of two providers that match a device, libibverbs takes the one that it knows first. So this program
+ * is not linked with libphyr, but opens the device by the distribution's provider, and libphyr then.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
+
+#include <infiniband/phyrdv.h>
+
+#include "rdma.h"
+
+static struct {
+	typeof(phyrdv_is_supported) *is_supported;
+	typeof(phyrdv_query_device) *query_device;
+	typeof(phyrdv_query_mr) *query_mr;
+	typeof(phyrdv_mr_extents) *mr_extents;
+	typeof(phyrdv_reg_mr) *reg_mr;
+} dv;
+
+static char memory[SZ_4K];
+
+static int refused(const char *what, int result)
+{
+	if (result != EOPNOTSUPP)
+		return fail("%s: %s, should be EOPNOTSUPP", what, errno_name(result));
+	return PASSED;
+}
+
+static int test_is_supported(const void *arg)
+{
+	(void)arg;
+	return dv.is_supported(dev.ctx->device) ? fail("it is said to be libphyr's") : PASSED;
+}
+
+static int test_query_device(const void *arg)
+{
+	struct phyrdv_device_attr attr;
+
+	(void)arg;
+	return refused("phyrdv_query_device", dv.query_device(dev.ctx, &attr, sizeof(attr)));
+}
+
+static int test_mr(const void *arg)
+{
+	struct ibv_mr *mr = mr_reg(memory, sizeof(memory), 0);
+	struct phyrdv_extent extent;
+	struct phyrdv_mr_attr attr;
+	uint32_t nr;
+	int err;
+
+	(void)arg;
+	if (!mr)
+		return FAILED;
+	err = refused("phyrdv_query_mr", dv.query_mr(mr, &attr, sizeof(attr))) ?:
+	      refused("phyrdv_mr_extents", dv.mr_extents(mr, 0, &extent, 1, &nr));
+	return mr_dereg(&mr) ?: err;
+}
+
+static int test_reg_mr(const void *arg)
+{
+	struct phyrdv_reg_mr_attr attr = {};
+	struct ibv_mr *mr = dv.reg_mr(dev.pd, memory, sizeof(memory), 0, 0, &attr, sizeof(attr));
+
+	(void)arg;
+	if (!mr)
+		return refused("phyrdv_reg_mr", errno);
+	mr_dereg(&mr);
+	return fail("phyrdv_reg_mr registers");
+}
+
+static void *symbol(void *library, const char *name)
+{
+	void *address = dlsym(library, name);
+
+	return address ?: (die("libphyr has no %s", name), NULL);
+}
+
+static void load(void)
+{
+	void *library = dlopen("libphyr.so.1", RTLD_NOW);
+
+	if (!library)
+		die("%s", dlerror());
+	dv.is_supported = symbol(library, "phyrdv_is_supported");
+	dv.query_device = symbol(library, "phyrdv_query_device");
+	dv.query_mr = symbol(library, "phyrdv_query_mr");
+	dv.mr_extents = symbol(library, "phyrdv_mr_extents");
+	dv.reg_mr = symbol(library, "phyrdv_reg_mr");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct program prog = {
+		.about = "Tests phyr Direct Verbs on a device of another provider.",
+		.subject = &rdma_device,
+		.watchdog_s = 120,
+	};
+
+	program_start(&prog, argc, argv);
+	test_add(test_is_supported, NULL, "is_supported");
+	test_add(test_query_device, NULL, "query_device");
+	test_add(test_mr, NULL, "query_mr, mr_extents");
+	test_add(test_reg_mr, NULL, "reg_mr");
+	if (dev.ctx)
+		load();
+	return test_run();
+}
