@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Prepare memory for registration, before the kernel pins it.
+ *
+ * Memory that a program has not touched yet is populated by its registration, a base page at a
+ * time unless somebody has asked for huge ones, by one thread. Once pinning is cheap that is what
+ * remains: most of the time goes to zeroing pages, and what comes of it takes long to describe. So
+ *
+ *	prepare_huge.c		asks for huge pages where nothing is populated, or, if told to,
+ *				makes huge pages of base pages
+ *	prepare_populate.c	populates with several threads; prepare_cpus.c says how many
+ *	prepare_look.c		finds out before what is there, and what is not
+ *
+ * Every registration comes by here, and most are of memory that is there, or small. Below
+ * PREPARE_LEAST there is no system call: that is a huge page or two, as many system calls as look
+ * at it cost what they can gain. If a few samples of a larger range are populated, all of it is
+ * taken to be.
+ *
+ * Nothing is populated for a registration that the kernel is going to refuse. What that is, we
+ * only guess, on the safe side: what is refused for other reasons, or would not be, suffers a
+ * loss of time, not more.
+ *
+ * Preparing never fails, as what has not been prepared, the kernel deals with. Nor can it do harm:
+ *
+ *  - No advice that we give changes what memory reads as, wherever it hits. So it does not matter
+ *    what other threads do to the address space between our looking and our giving it, be it in
+ *    our range, which a program that registers it should not change, and had better not with the
+ *    stock kernel either.
+ *
+ *  - Memory is never touched by the CPU, so nothing raises a signal. Where a page cannot be had
+ *    (past the end of a file, no huge page left, a userfaultfd that says so) MADV_POPULATE_WRITE
+ *    fails, and then so does the registration, with an error of its own. Where a page fault waits
+ *    for somebody (userfaultfd), it waits here instead of there. And memory that a cgroup does not
+ *    grant is as missing when populated here as when populated there.
+ *
+ *  - Cancellation is off meanwhile: ibv_reg_mr() is no place for it, and we have files open and
+ *    threads to join. errno is the caller's.
+ *
+ *  - There is no state. What a forked child prepares does not depend on what its parent has.
+ *
+ * What remains afterwards is the advice: a mapping has huge pages to this day, when its MR is gone
+ * and the program populates it anew.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/capability.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <infiniband/phyrdv.h>
+
+#include "prepare_parts.h"
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+}
+
+/* The pages of [addr, addr + length); nothing if that is not a range. */
+static struct range pages_of(void *addr, size_t length)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	struct range range = { .start = (uintptr_t)addr & ~(page - 1) };
+	uintptr_t end;
+
+	if (__builtin_add_overflow((uintptr_t)addr, length, &end) ||
+	    __builtin_add_overflow(end, page - 1, &end))
+		return (struct range){};
+	range.end = end & ~(page - 1);
+	return range;
+}
+
+/*
+ * Memory that is only read is left alone: a page of it that is not there may stay the one page of
+ * zeros for all.
+ */
+static bool is_for_writing(int access)
+{
+	return access & IBV_ACCESS_LOCAL_WRITE && !(access & IBV_ACCESS_ON_DEMAND);
+}
+
+static bool may_lock_all(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+
+	return !syscall(SYS_capget, &header, data) &&
+	       data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK);
+}
+
+static bool may_lock(size_t bytes)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur == RLIM_INFINITY ||
+	       bytes <= limit.rlim_cur || may_lock_all();
+}
+
+static void prepare_range(struct range range, const struct prepare_policy *policy,
+			  struct prepare_report *report)
+{
+	struct parts mappings, untouched;
+
+	if (!(policy->steps & PHYRDV_PREPARE_COLLAPSE) && prepare_is_resident(range))
+		return;
+	if (!may_lock(range_size(range)) || !prepare_find_mappings(range, &mappings))
+		return;
+	prepare_find_untouched(&mappings, &untouched);
+	if (policy->steps & PHYRDV_PREPARE_HUGEPAGE)
+		report->huge_bytes = prepare_advise_huge(&untouched);
+	if (policy->steps & PHYRDV_PREPARE_POPULATE)
+		prepare_populate(&untouched, policy->max_threads, report);
+	if (policy->steps & PHYRDV_PREPARE_COLLAPSE)
+		report->collapsed_bytes = prepare_collapse(&mappings);
+}
+
+void prepare(void *addr, size_t length, int access, const struct prepare_policy *policy,
+	     struct prepare_report *report)
+{
+	struct range range = pages_of(addr, length);
+	int cancel, error = errno;
+	uint64_t begin;
+
+	*report = (struct prepare_report){};
+	if (range_size(range) < PREPARE_LEAST || !policy->steps || !is_for_writing(access))
+		return;
+	begin = now_ns();
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	prepare_range(range, policy, report);
+	pthread_setcancelstate(cancel, NULL);
+	report->ns = now_ns() - begin;
+	errno = error;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * What the parts of prepare share; prepare.c tells the story.
+ */
+#ifndef PHYR_PREPARE_PARTS_H
+#define PHYR_PREPARE_PARTS_H
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "prepare.h"
+
+#define PREPARE_MIB	((size_t)1 << 20)
+
+/* Less than that is not worth a system call; prepare.c says why. */
+#define PREPARE_LEAST	(4 * PREPARE_MIB)
+
+/* Whole pages, [start, end). */
+struct range {
+	uintptr_t start;
+	uintptr_t end;
+};
+
+static inline size_t range_size(struct range range)
+{
+	return range.end - range.start;
+}
+
+/* The whole units (a power of two) that are in it. */
+static inline struct range range_inside(struct range range, size_t unit)
+{
+	struct range inside = {
+		.start = (range.start + unit - 1) & ~(unit - 1),
+		.end = range.end & ~(unit - 1),
+	};
+
+	if (inside.start > inside.end)
+		inside.end = inside.start;
+	return inside;
+}
+
+/* A range that lies in one mapping. */
+struct part {
+	struct range range;
+	size_t page_size;
+	bool anonymous;		/* private, and not a stack: may have transparent huge pages */
+};
+
+/* Memory in more pieces is left to the kernel. */
+enum { PREPARE_PARTS = 64 };
+
+struct parts {
+	unsigned int count;
+	struct part part[PREPARE_PARTS];
+};
+
+/* prepare_look.c */
+
+/* Is all of it populated, so far as a few samples tell? */
+bool prepare_is_resident(struct range range);
+/* The mappings that can be prepared. False if the kernel would refuse to register the range. */
+bool prepare_find_mappings(struct range range, struct parts *mappings);
+/* Those ranges of them, of PREPARE_LEAST or more, in which not a page is populated. */
+void prepare_find_untouched(const struct parts *mappings, struct parts *untouched);
+/* Bytes that are populated with base pages. */
+size_t prepare_count_base(struct range range);
+/* The first line of a small file, without its end; false if it is not shorter than that. */
+bool prepare_read_line(const char *path, char *line, size_t size);
+
+/* prepare_huge.c: both return how many bytes. */
+
+size_t prepare_advise_huge(const struct parts *untouched);
+size_t prepare_collapse(const struct parts *mappings);
+
+/* prepare_populate.c */
+
+void prepare_populate(const struct parts *untouched, uint32_t max_threads,
+		      struct prepare_report *report);
+
+/* prepare_cpus.c */
+
+/* How many threads may populate at a time, and on which CPUs. */
+unsigned int prepare_find_cpus(cpu_set_t *cpus);
+
+#endif

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Populate untouched memory with several threads, ours among them.
+ *
+ * The threads take chunks from one cursor until none is left, so that they end together. A chunk is
+ * populated by MADV_POPULATE_WRITE, which neither changes what is there, nor raises a signal where
+ * nothing can be. After an error nobody takes more: the kernel is going to meet it as well, and
+ * will say so.
+ *
+ * Alone we populate nothing. The kernel, when it pins, populates no slower.
+ *
+ * Helpers are nobody's but ours: they have all signals blocked, and are gone when we return. What
+ * they inherit from us is what they need: scheduling, memory policy, cgroup. If one cannot be made,
+ * there are fewer. A fork() of another thread meanwhile leaves them, as it leaves us, in the parent.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "prepare_parts.h"
+
+/* Large enough that a thread for it pays, small enough that none waits long for the last one. */
+#define CHUNK		(8 * PREPARE_MIB)
+/* Of one node's memory, fewer threads than that use up the bandwidth. */
+#define MAX_THREADS	16
+/* Enough for madvise(), and for the variables that libraries have in each thread. */
+#define STACK		(128 * 1024)
+
+struct work {
+	pthread_mutex_t lock;		/* of all that follows */
+	const struct parts *parts;
+	unsigned int part;		/* where the next chunk begins */
+	uintptr_t at;
+	size_t populated;
+	bool failed;
+};
+
+/* Of hugetlb's largest pages, each is one. */
+static size_t chunk_size(const struct part *part)
+{
+	return part->page_size > CHUNK ? part->page_size : CHUNK;
+}
+
+/* Chunks end at multiples of their size, so that no huge page is in two. */
+static bool take(struct work *work, struct range *chunk)
+{
+	const struct part *part;
+	bool taken = false;
+	size_t size;
+
+	pthread_mutex_lock(&work->lock);
+	if (!work->failed && work->part < work->parts->count) {
+		part = &work->parts->part[work->part];
+		size = chunk_size(part);
+		chunk->start = work->at ?: part->range.start;
+		chunk->end = (chunk->start & ~(size - 1)) + size;
+		work->at = chunk->end;
+		if (chunk->end >= part->range.end) {
+			chunk->end = part->range.end;
+			work->part++;
+			work->at = 0;
+		}
+		taken = true;
+	}
+	pthread_mutex_unlock(&work->lock);
+	return taken;
+}
+
+static void *populate(void *arg)
+{
+	struct work *work = arg;
+	struct range chunk;
+	bool failed;
+
+	while (take(work, &chunk)) {
+		failed = madvise((void *)chunk.start, range_size(chunk), MADV_POPULATE_WRITE);
+		pthread_mutex_lock(&work->lock);
+		if (failed)
+			work->failed = true;
+		else
+			work->populated += range_size(chunk);
+		pthread_mutex_unlock(&work->lock);
+	}
+	return NULL;
+}
+
+/* Returns how many there are. */
+static unsigned int start_helpers(struct work *work, const cpu_set_t *cpus, unsigned int wanted,
+				  pthread_t *helpers)
+{
+	unsigned int started = 0;
+	pthread_attr_t attr;
+	sigset_t all;
+
+	sigfillset(&all);
+	if (pthread_attr_init(&attr))
+		return 0;
+	if (!pthread_attr_setstacksize(&attr, STACK) &&
+	    !pthread_attr_setsigmask_np(&attr, &all) &&
+	    !pthread_attr_setaffinity_np(&attr, sizeof(*cpus), cpus))
+		while (started < wanted && !pthread_create(&helpers[started], &attr, populate, work))
+			started++;
+	pthread_attr_destroy(&attr);
+	return started;
+}
+
+/* How many threads there is work for. */
+static unsigned int count_chunks(const struct parts *parts)
+{
+	unsigned int count = 0, i;
+
+	for (i = 0; i < parts->count; i++)
+		count += range_size(parts->part[i].range) / chunk_size(&parts->part[i]);
+	return count;
+}
+
+static unsigned int least(unsigned int a, unsigned int b)
+{
+	return a < b ? a : b;
+}
+
+void prepare_populate(const struct parts *untouched, uint32_t max_threads,
+		      struct prepare_report *report)
+{
+	struct work work = { .lock = PTHREAD_MUTEX_INITIALIZER, .parts = untouched };
+	unsigned int threads = least(count_chunks(untouched), MAX_THREADS), started, i;
+	pthread_t helpers[MAX_THREADS];
+	cpu_set_t cpus;
+
+	if (max_threads)
+		threads = least(threads, max_threads);
+	if (threads > 1)
+		threads = least(threads, prepare_find_cpus(&cpus));
+	if (threads <= 1)
+		return;
+	started = start_helpers(&work, &cpus, threads - 1, helpers);
+	if (!started)
+		return;
+	populate(&work);
+	for (i = 0; i < started; i++)
+		pthread_join(helpers[i], NULL);
+	report->populated_bytes = work.populated;
+	report->threads = started + 1;
+}
