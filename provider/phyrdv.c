@@ -2,10 +2,10 @@
 /*
  * phyr Direct Verbs: infiniband/phyrdv.h on top of rdma/phyr-abi.h.
  *
- * Structures grow at their ends, in programs, here and in the kernel, at different times. Of one that
- * we fill, a program must have room for what there was in the first release; what we don't know
- * of its rest is 0. In one that we are given, what we don't know must be 0, else we would not
- * do what is asked for.
+ * Structures grow at their ends, in programs, here and in the kernel, at different times. Of one
+ * that we fill, a program must have room for what there was in the first release; what we don't
+ * know of its rest is 0. In one that we are given, what we don't know must be 0, else we would
+ * not do what is asked for.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,8 +18,8 @@
 #define offsetofend(type, field) (offsetof(type, field) + sizeof(((type *)NULL)->field))
 
 /* The same numbers on both sides, and a list that the kernel writes where the program wants it. */
-static_assert((int)PHYRDV_DEVICE_CAP_MR_QUERY == PHYR_IB_DEVICE_CAP_MR_QUERY &&
-	      (int)PHYRDV_DEVICE_CAP_MR_EXTENTS == PHYR_IB_DEVICE_CAP_MR_EXTENTS,
+static_assert((int)PHYR_IB_DEVICE_CAP_MR_QUERY == PHYRDV_DEVICE_CAP_MR_QUERY &&
+	      (int)PHYR_IB_DEVICE_CAP_MR_EXTENTS == PHYRDV_DEVICE_CAP_MR_EXTENTS,
 	      "capabilities");
 static_assert(sizeof(struct phyrdv_extent) == sizeof(struct phyr_ib_extent) &&
 	      offsetof(struct phyrdv_extent, offset) == offsetof(struct phyr_ib_extent, offset) &&

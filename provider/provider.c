@@ -14,7 +14,7 @@
 
 #pragma push_macro("PROVIDER_DRIVER")
 #undef PROVIDER_DRIVER
-#define PROVIDER_DRIVER(name, ops) static const struct verbs_device_ops *const engine = &ops
+#define PROVIDER_DRIVER(name, ops) static const struct verbs_device_ops *const engine = &(ops)
 #include <rxe.c>
 #pragma pop_macro("PROVIDER_DRIVER")
 

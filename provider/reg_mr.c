@@ -16,10 +16,6 @@
 
 #include "libphyr.h"
 
-/* Until provider/prepare.c is there. */
-#pragma weak prepare
-#pragma weak prepare_policy_from_env
-
 static _Thread_local const struct prepare_policy *asked;
 
 static pthread_once_t environment_read = PTHREAD_ONCE_INIT;
@@ -31,8 +27,7 @@ static void read_environment(void)
 	const char *value = getenv("PHYR_DEBUG");
 
 	debug = value && *value && strcmp(value, "0");
-	if (prepare_policy_from_env)
-		environment = prepare_policy_from_env();
+	environment = prepare_policy_from_env();
 }
 
 static uint64_t now_ns(void)
@@ -48,7 +43,7 @@ static void say(struct ibv_pd *pd, void *addr, size_t length, const struct prepa
 		struct ibv_mr *mr, uint64_t ns)
 {
 	struct phyr_ib_mr_info info;
-	char result[160] = "";
+	char prepared[160], result[160] = "";
 	int error = errno;
 
 	if (!mr)
@@ -57,12 +52,12 @@ static void say(struct ibv_pd *pd, void *addr, size_t length, const struct prepa
 		snprintf(result, sizeof(result),
 			 " extents=%" PRIu64 " largest=%" PRIu64 " smallest=%" PRIu64,
 			 (uint64_t)info.phyrs, (uint64_t)info.largest, (uint64_t)info.smallest);
-	fprintf(stderr,
-		"libphyr: %s addr=%p length=%zu huge=%zu populated=%zu collapsed=%zu threads=%u "
-		"prepare_ms=%.3f register_ms=%.3f%s\n",
-		ibv_get_device_name(pd->context->device), addr, length, report->huge_bytes,
-		report->populated_bytes, report->collapsed_bytes, report->threads,
-		report->ns / 1e6, ns / 1e6, result);
+	snprintf(prepared, sizeof(prepared),
+		 "huge=%zu populated=%zu collapsed=%zu threads=%u prepare_ms=%.3f",
+		 report->huge_bytes, report->populated_bytes, report->collapsed_bytes,
+		 report->threads, report->ns / 1e6);
+	fprintf(stderr, "libphyr: %s addr=%p length=%zu %s register_ms=%.3f%s\n",
+		ibv_get_device_name(pd->context->device), addr, length, prepared, ns / 1e6, result);
 	errno = error;
 }
 
@@ -73,8 +68,7 @@ struct ibv_mr *phyr_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_
 	uint64_t begin;
 
 	pthread_once(&environment_read, read_environment);
-	if (prepare)
-		prepare(addr, length, access, asked ? asked : &environment, &report);
+	prepare(addr, length, access, asked ? asked : &environment, &report);
 
 	if (!debug)
 		return engine_reg_mr(pd, addr, length, iova, access);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The ABI of libphyr as its first release has it: sizes and offsets that programs were compiled with.
- * This compiles as C99 and as C++, as phyrdv.h must, and need not run.
+ * The ABI of libphyr as its first release has it: sizes and offsets that programs were compiled
+ * with. This compiles as C99 and as C++, as phyrdv.h must.
  */
 #include <infiniband/phyrdv.h>
 

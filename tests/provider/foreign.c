@@ -2,8 +2,9 @@
 /*
  * phyr Direct Verbs on a device that is not libphyr's: EOPNOTSUPP from each function.
  *
- * Of two providers that match a device, libibverbs takes the one that it knows first. So this program
- * is not linked with libphyr, but opens the device by the distribution's provider, and libphyr then.
+ * Of two providers that match a device, libibverbs takes the one that it knows first. So this
+ * program is not linked with libphyr, but opens the device by the distribution's provider, and
+ * libphyr then.
  */
 #include <dlfcn.h>
 #include <errno.h>

@@ -19,13 +19,9 @@ static struct buf memory;
 
 int expect(const char *what, int result, int want)
 {
-	char name[32];
-
 	if (result == want)
 		return PASSED;
-	strncpy(name, errno_name(want), sizeof(name) - 1);
-	name[sizeof(name) - 1] = '\0';
-	return fail("%s: %s, should be %s", what, errno_name(result), name);
+	return fail("%s: %s, should be %s", what, errno_name(result), errno_name(want));
 }
 
 int refused(const char *what, struct ibv_mr *mr, int want)
@@ -49,7 +45,7 @@ static bool all_are(const void *begin, size_t len, unsigned char value)
 	return true;
 }
 
-/* --- structures of any size ----------------------------------------------------------------- */
+/* --- structures of any size -------------------------------------------------------------------- */
 
 static int query_device(struct ibv_mr *mr, void *attr, uint32_t inlen)
 {
@@ -136,7 +132,7 @@ static int test_query_device(const void *arg)
 	return PASSED;
 }
 
-/* --- what registration is asked for ---------------------------------------------------------- */
+/* --- what registration is asked for ------------------------------------------------------------ */
 
 /* A structure of a newer program's. */
 struct newer {
@@ -189,7 +185,7 @@ static int test_attr(const void *arg)
 	return err;
 }
 
-/* --- extents: arguments ---------------------------------------------------------------------- */
+/* --- extents: arguments ------------------------------------------------------------------------ */
 
 static int arguments(struct ibv_mr *mr)
 {
@@ -228,7 +224,7 @@ static int test_arguments(const void *arg)
 	return mr_dereg(&mr) ?: err;
 }
 
-/* --- MRs of other kinds, and of others -------------------------------------------------------- */
+/* --- MRs of other kinds, and of others --------------------------------------------------------- */
 
 static int says_nothing(struct ibv_mr *mr, int want)
 {

@@ -112,7 +112,7 @@ static int value(const char *what, uint64_t is, uint64_t low, uint64_t high)
 }
 
 /* Of whole blocks are all extents made but the first and the last, which the MR may cut. */
-static int blocks(const struct extents *extents, uint64_t block_size)
+static int whole_blocks(const struct extents *extents, uint64_t block_size)
 {
 	size_t i;
 
@@ -152,7 +152,7 @@ static int facts(struct ibv_mr *mr, const struct extents *extents)
 	       value("metadata", attr.metadata, 1, SZ_4K + 16 * extents->nr) ?:
 	       value("pinned_pages", attr.pinned_pages, pages, pages) ?:
 	       value("pin_ns", attr.pin_ns, 1, 600 * 1000000000UL) ?:
-	       blocks(extents, attr.block_size);
+	       whole_blocks(extents, attr.block_size);
 }
 
 int mr_as_memory(struct ibv_mr *mr)
@@ -172,7 +172,7 @@ int mr_as_memory(struct ibv_mr *mr)
 	return err;
 }
 
-/* --- every kind of memory, from any address on -------------------------------------------------- */
+/* --- every kind of memory, from any address on ------------------------------------------------- */
 
 static int one_region(const struct buf *buf, size_t start, size_t len)
 {
@@ -204,7 +204,7 @@ static int test_backing(const void *arg)
 	return err;
 }
 
-/* --- long lists --------------------------------------------------------------------------------- */
+/* --- long lists -------------------------------------------------------------------------------- */
 
 /* More extents than a call returns, by so many at a time; and from within some extents on. */
 static int test_pages(const void *arg)

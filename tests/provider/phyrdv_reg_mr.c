@@ -56,7 +56,7 @@ static int huge_pages(const char *addr, size_t len, bool want)
 		    want ? "all" : "none");
 }
 
-/* --- steps ------------------------------------------------------------------------------------ */
+/* --- steps ------------------------------------------------------------------------------------- */
 
 struct step {
 	const char *name;
@@ -127,7 +127,7 @@ static int test_once(const void *arg)
 	return err;
 }
 
-/* --- what cannot be registered ------------------------------------------------------------------ */
+/* --- what cannot be registered ----------------------------------------------------------------- */
 
 /* Refused with the errno of ibv_reg_mr(). */
 static int as_ibv_reg_mr(const char *what, char *addr, size_t len, int access)
@@ -166,7 +166,7 @@ static int test_errors(const void *arg)
 	return err;
 }
 
-/* --- threads ------------------------------------------------------------------------------------ */
+/* --- threads ----------------------------------------------------------------------------------- */
 
 enum { THREADS = 4, ROUNDS = 5 };
 
@@ -241,10 +241,10 @@ static int test_threads(const void *arg)
 	return err;
 }
 
-/* --- fork --------------------------------------------------------------------------------------- */
+/* --- fork -------------------------------------------------------------------------------------- */
 
 /* The child sees what there was and changes its own copy: 0, or the number of what is wrong. */
-static int child(char *addr)
+static int in_child(char *addr)
 {
 	if (zero_check("the child's memory", addr, SZ_4K))
 		return 1;
@@ -271,7 +271,7 @@ static int test_fork(const void *arg)
 		if (pid < 0)
 			die("fork: %m");
 		if (!pid)
-			_exit(child(area.addr));
+			_exit(in_child(area.addr));
 		memset(area.addr, 0x33, AREA);
 		if (waitpid(pid, &status, 0) != pid || status)
 			err = fail("the child ended with status 0x%x", status);
