@@ -8,15 +8,12 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "ib_reg_mr.h"
+#include "memlock.h"
 
 #define NS_PER_SEC 1000000000ull
 
@@ -65,37 +62,18 @@ static uint64_t now_ns(void)
 
 /* What went wrong. */
 
-static bool may_lock_memory(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &header, data))
-		return false;
-	return data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK);
-}
-
-static bool over_memlock(const struct row *row, size_t *limit)
-{
-	struct rlimit rlimit;
-
-	if (getrlimit(RLIMIT_MEMLOCK, &rlimit) || rlimit.rlim_cur == RLIM_INFINITY)
-		return false;
-	*limit = rlimit.rlim_cur;
-	return row->spec.size > *limit && !may_lock_memory();
-}
-
 static bool fail(struct row *row, enum stage stage, int error)
 {
 	struct result *r = row->result;
-	size_t limit;
+	struct rlimit limit;
 
 	r->failed = stage;
 	r->error = error;
-	if (stage == STAGE_REGISTRATION && error == ENOMEM && over_memlock(row, &limit))
+	if (stage == STAGE_REGISTRATION && error == ENOMEM && memlock_limited(&limit) &&
+	    row->spec.size > limit.rlim_cur)
 		snprintf(r->why, sizeof(r->why),
-			 "over the limit of %zu bytes of locked memory; " MEMLOCK_REMEDY,
-			 limit);
+			 "over the limit of %ju bytes of locked memory; " MEMLOCK_REMEDY,
+			 (uintmax_t)limit.rlim_cur);
 	else if (stage != STAGE_MEMORY)
 		snprintf(r->why, sizeof(r->why), "%s", strerror(error));
 	return false;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What the kernel says of a device and of a memory region, over RDMA netlink.
+ * What the kernel says of devices and of memory regions, over RDMA netlink.
  *
- * A request is one message with a few flat attributes. The answer to a dump of MRs is a series of
- * messages, each of which nests:
+ * A request is one message with a few flat attributes. The answer to a dump is a series of messages:
+ * one for each device; of MRs, as many as are needed, each of which nests:
  *
  *	RES_MR
  *	  RES_MR_ENTRY			one for each MR
  *	    RES_LKEY, RES_RKEY		only with CAP_NET_ADMIN
- *	    RES_MRLEN, RES_PID, ...
+ *	    RES_MRLEN, RES_MRN, ...
+ *	    RES_PID or RES_KERN_NAME	whose it is
  *	    DRIVER			what the driver adds
  *	      DRIVER_STRING "phyrs"	a name ...
  *	      DRIVER_PRINT_TYPE		(maybe how to print it)
@@ -198,6 +199,38 @@ int nldev_open(void)
 	return sk;
 }
 
+/* The devices. */
+
+struct device_walk {
+	nldev_device_fn fn;
+	void *arg;
+};
+
+static void read_device(struct attr_walk attrs, void *arg)
+{
+	const struct nlattr *attr, *index = NULL;
+	const struct device_walk *walk = arg;
+	const char *name = NULL;
+
+	while ((attr = attr_next(&attrs))) {
+		if (attr_type(attr) == RDMA_NLDEV_ATTR_DEV_INDEX)
+			index = attr;
+		else if (attr_type(attr) == RDMA_NLDEV_ATTR_DEV_NAME)
+			name = attr_string(attr);
+	}
+	if (index && name)
+		walk->fn(attr_uint(index), name, walk->arg);
+}
+
+int nldev_for_each_device(int sk, nldev_device_fn fn, void *arg)
+{
+	struct device_walk walk = { fn, arg };
+	struct request req;
+
+	request_init(&req, RDMA_NLDEV_CMD_GET, NLM_F_DUMP);
+	return transact(sk, &req, read_device, &walk);
+}
+
 /* The driver of a device. */
 
 #define NR_DRIVERS (RDMA_DRIVER_MANA + 1)
@@ -265,34 +298,12 @@ int nldev_driver(int sk, uint32_t device, char *name, size_t len)
 	return 0;
 }
 
-/* The facts of an MR. */
+/* The MRs of a device. */
 
-struct mr_search {
-	uint32_t lkey;
-	uint64_t length;
-	uint32_t pid;
-	bool found;
-	struct mr_facts *facts;
+struct mr_walk {
+	nldev_mr_fn fn;
+	void *arg;
 };
-
-static bool is_our_mr(const struct mr_search *search, struct attr_walk entry)
-{
-	const struct nlattr *lkey = NULL, *length = NULL, *pid = NULL;
-	const struct nlattr *attr;
-
-	while ((attr = attr_next(&entry))) {
-		if (attr_type(attr) == RDMA_NLDEV_ATTR_RES_LKEY)
-			lkey = attr;
-		else if (attr_type(attr) == RDMA_NLDEV_ATTR_RES_MRLEN)
-			length = attr;
-		else if (attr_type(attr) == RDMA_NLDEV_ATTR_RES_PID)
-			pid = attr;
-	}
-	if (lkey)
-		return attr_uint(lkey) == search->lkey;
-	return length && attr_uint(length) == search->length &&
-	       pid && attr_uint(pid) == search->pid;
-}
 
 static void set_fact(struct mr_facts *facts, const char *name, uint64_t value)
 {
@@ -327,16 +338,35 @@ static void read_driver_facts(struct mr_facts *facts, struct attr_walk pairs)
 	}
 }
 
-static void read_mr_entry(struct mr_search *search, struct attr_walk entry)
+static void read_mr_entry(const struct mr_walk *walk, struct attr_walk entry)
 {
+	struct nldev_mr mr = { 0 };
 	const struct nlattr *attr;
 
-	if (!is_our_mr(search, entry))
-		return;
-	search->found = true;
-	while ((attr = attr_next(&entry)))
-		if (attr_type(attr) == RDMA_NLDEV_ATTR_DRIVER)
-			read_driver_facts(search->facts, attr_nested(attr));
+	while ((attr = attr_next(&entry))) {
+		switch (attr_type(attr)) {
+		case RDMA_NLDEV_ATTR_RES_LKEY:
+			mr.lkey_known = true;
+			mr.lkey = attr_uint(attr);
+			break;
+		case RDMA_NLDEV_ATTR_RES_MRN:
+			mr.number = attr_uint(attr);
+			break;
+		case RDMA_NLDEV_ATTR_RES_MRLEN:
+			mr.length = attr_uint(attr);
+			break;
+		case RDMA_NLDEV_ATTR_RES_PID:
+			mr.pid = attr_uint(attr);
+			break;
+		case RDMA_NLDEV_ATTR_RES_KERN_NAME:
+			mr.kernel_name = attr_string(attr);
+			break;
+		case RDMA_NLDEV_ATTR_DRIVER:
+			read_driver_facts(&mr.facts, attr_nested(attr));
+			break;
+		}
+	}
+	walk->fn(&mr, walk->arg);
 }
 
 static void read_mr_message(struct attr_walk attrs, void *arg)
@@ -354,20 +384,48 @@ static void read_mr_message(struct attr_walk attrs, void *arg)
 	}
 }
 
+int nldev_for_each_mr(int sk, uint32_t device, nldev_mr_fn fn, void *arg)
+{
+	struct mr_walk walk = { fn, arg };
+	const uint8_t details = 1;
+	struct request req;
+
+	request_init(&req, RDMA_NLDEV_CMD_RES_MR_GET, NLM_F_DUMP);
+	request_put(&req, RDMA_NLDEV_ATTR_DEV_INDEX, &device, sizeof(device));
+	request_put(&req, RDMA_NLDEV_ATTR_DRIVER_DETAILS, &details, sizeof(details));
+	return transact(sk, &req, read_mr_message, &walk);
+}
+
+/* One of them. */
+
+struct mr_search {
+	uint32_t lkey;
+	uint64_t length;
+	uint32_t pid;
+	bool found;
+	struct mr_facts *facts;
+};
+
+static void search_mr(const struct nldev_mr *mr, void *arg)
+{
+	struct mr_search *search = arg;
+
+	if (mr->lkey_known ? mr->lkey != search->lkey :
+	    mr->length != search->length || mr->pid != search->pid)
+		return;
+	search->found = true;
+	*search->facts = mr->facts;
+}
+
 int nldev_mr_facts(int sk, uint32_t device, uint32_t lkey, uint64_t length, struct mr_facts *facts)
 {
 	struct mr_search search = {
 		.lkey = lkey, .length = length, .pid = getpid(), .facts = facts,
 	};
-	const uint8_t details = 1;
-	struct request req;
 	int err;
 
 	memset(facts, 0, sizeof(*facts));
-	request_init(&req, RDMA_NLDEV_CMD_RES_MR_GET, NLM_F_DUMP);
-	request_put(&req, RDMA_NLDEV_ATTR_DEV_INDEX, &device, sizeof(device));
-	request_put(&req, RDMA_NLDEV_ATTR_DRIVER_DETAILS, &details, sizeof(details));
-	err = transact(sk, &req, read_mr_message, &search);
+	err = nldev_for_each_mr(sk, device, search_mr, &search);
 	if (err)
 		return err;
 	return search.found ? 0 : -ENOENT;

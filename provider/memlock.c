@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * How much memory this process may register: as much as RLIMIT_MEMLOCK says, if it has not
+ * CAP_IPC_LOCK. The kernel asks for that in the first user namespace, so what root of another one (a
+ * container's) seems to have of capabilities is worth nothing here.
+ */
+#define _GNU_SOURCE
+#include <linux/capability.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "memlock.h"
+
+/* The inode number that the kernel gives to the first user namespace (PROC_USER_INIT_INO). */
+#define FIRST_USER_NS 0xEFFFFFFDu
+
+static bool in_other_user_ns(void)
+{
+	struct stat ns;
+
+	return !stat("/proc/self/ns/user", &ns) && ns.st_ino != FIRST_USER_NS;
+}
+
+static bool may_lock_memory(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (in_other_user_ns() || syscall(SYS_capget, &header, data))
+		return false;
+	return data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK);
+}
+
+bool memlock_limited(struct rlimit *limit)
+{
+	return !getrlimit(RLIMIT_MEMLOCK, limit) && limit->rlim_cur != RLIM_INFINITY &&
+	       !may_lock_memory();
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * How much memory this process may register: as much as it may lock.
+ */
+#ifndef PHYR_MEMLOCK_H
+#define PHYR_MEMLOCK_H
+
+#include <stdbool.h>
+#include <sys/resource.h>
+
+/* Is there a limit? If so, @limit has it, in bytes. */
+bool memlock_limited(struct rlimit *limit);
+
+#endif

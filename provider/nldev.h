@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * What the kernel says of devices and of memory regions, over RDMA netlink.
+ *
+ * This is what `rdma dev` and `rdma resource show mr -dd` print. A driver may report numbers of its own for each
+ * MR, every one under a name; phyr's drivers report those below, and other drivers need not know
+ * any of them.
+ */
+#ifndef PHYR_NLDEV_H
+#define PHYR_NLDEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mr_fact {
+	MR_PHYRS,		/* physically contiguous ranges */
+	MR_DMA_ENTRIES,		/* ranges as the device sees them */
+	MR_LARGEST,		/* the largest range, in bytes */
+	MR_SMALLEST,		/* the smallest range, in bytes */
+	MR_METADATA,		/* bytes of kernel memory that describe the MR */
+	MR_PINNED_PAGES,	/* base pages pinned */
+	MR_NR_FACTS
+};
+
+struct mr_facts {
+	bool known[MR_NR_FACTS];
+	uint64_t value[MR_NR_FACTS];
+};
+
+/* The driver's name for a fact, as it is in netlink and in our JSON. */
+const char *mr_fact_name(enum mr_fact fact);
+
+/* A socket to RDMA netlink, or -errno. */
+int nldev_open(void);
+
+/*
+ * Call @fn for each device, or each MR of a device. What it is given is valid until it returns, and it
+ * must not use @sk. 0 or -errno, after what calls there were.
+ */
+typedef void (*nldev_device_fn)(uint32_t device, const char *name, void *arg);
+int nldev_for_each_device(int sk, nldev_device_fn fn, void *arg);
+
+struct nldev_mr {
+	uint32_t number;		/* among the device's MRs */
+	bool lkey_known;		/* the kernel shows keys only with CAP_NET_ADMIN */
+	uint32_t lkey;
+	uint64_t length;
+	uint32_t pid;			/* of whoever registered it; 0: not a process that we can see */
+	const char *kernel_name;	/* the part of the kernel that did; NULL: a process */
+	struct mr_facts facts;		/* as many as the driver reports, often none */
+};
+
+typedef void (*nldev_mr_fn)(const struct nldev_mr *mr, void *arg);
+int nldev_for_each_mr(int sk, uint32_t device, nldev_mr_fn fn, void *arg);
+
+/*
+ * Name of the driver behind a device, such as "rxe". 0 or -errno; -ENOENT where the kernel does not
+ * tell.
+ */
+int nldev_driver(int sk, uint32_t device, char *name, size_t len);
+
+/*
+ * Facts about this process's MR with @lkey and @length on @device. Where the kernel shows no keys,
+ * length and process decide, so that there should be one such MR. 0 or -errno; -ENOENT if there is
+ * no such MR.
+ */
+int nldev_mr_facts(int sk, uint32_t device, uint32_t lkey, uint64_t length, struct mr_facts *facts);
+
+#endif
