@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * How much memory this process may register: as much as RLIMIT_MEMLOCK says, if it has not
- * CAP_IPC_LOCK. The kernel asks for that in the first user namespace, so what root of another one (a
- * container's) seems to have of capabilities is worth nothing here.
+ * CAP_IPC_LOCK. The kernel asks for that in the first user namespace, so the capabilities that
+ * root of another one (a container's) seems to have are worth nothing here.
  */
 #define _GNU_SOURCE
 #include <linux/capability.h>

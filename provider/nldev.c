@@ -2,8 +2,8 @@
 /*
  * What the kernel says of devices and of memory regions, over RDMA netlink.
  *
- * A request is one message with a few flat attributes. The answer to a dump is a series of messages:
- * one for each device; of MRs, as many as are needed, each of which nests:
+ * A request is one message with a few flat attributes. The answer to a dump is a series of
+ * messages: one for each device; of MRs, as many as are needed, each of which nests:
  *
  *	RES_MR
  *	  RES_MR_ENTRY			one for each MR
@@ -222,7 +222,7 @@ static void read_device(struct attr_walk attrs, void *arg)
 		walk->fn(attr_uint(index), name, walk->arg);
 }
 
-int nldev_for_each_device(int sk, nldev_device_fn fn, void *arg)
+int nldev_devices(int sk, nldev_device_fn fn, void *arg)
 {
 	struct device_walk walk = { fn, arg };
 	struct request req;
@@ -384,7 +384,7 @@ static void read_mr_message(struct attr_walk attrs, void *arg)
 	}
 }
 
-int nldev_for_each_mr(int sk, uint32_t device, nldev_mr_fn fn, void *arg)
+int nldev_mrs(int sk, uint32_t device, nldev_mr_fn fn, void *arg)
 {
 	struct mr_walk walk = { fn, arg };
 	const uint8_t details = 1;
@@ -425,7 +425,7 @@ int nldev_mr_facts(int sk, uint32_t device, uint32_t lkey, uint64_t length, stru
 	int err;
 
 	memset(facts, 0, sizeof(*facts));
-	err = nldev_for_each_mr(sk, device, search_mr, &search);
+	err = nldev_mrs(sk, device, search_mr, &search);
 	if (err)
 		return err;
 	return search.found ? 0 : -ENOENT;

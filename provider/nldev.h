@@ -2,9 +2,9 @@
 /*
  * What the kernel says of devices and of memory regions, over RDMA netlink.
  *
- * This is what `rdma dev` and `rdma resource show mr -dd` print. A driver may report numbers of its own for each
- * MR, every one under a name; phyr's drivers report those below, and other drivers need not know
- * any of them.
+ * This is what `rdma dev` and `rdma resource show mr -dd` print. A driver may report numbers of
+ * its own for each MR, every one under a name; phyr's drivers report those below, and other drivers
+ * need not know any of them.
  */
 #ifndef PHYR_NLDEV_H
 #define PHYR_NLDEV_H
@@ -35,24 +35,24 @@ const char *mr_fact_name(enum mr_fact fact);
 int nldev_open(void);
 
 /*
- * Call @fn for each device, or each MR of a device. What it is given is valid until it returns, and it
- * must not use @sk. 0 or -errno, after what calls there were.
+ * Call @fn for each device, or each MR of a device. What it is given is valid until it returns, and
+ * it must not use @sk. 0 or -errno, after what calls there were.
  */
 typedef void (*nldev_device_fn)(uint32_t device, const char *name, void *arg);
-int nldev_for_each_device(int sk, nldev_device_fn fn, void *arg);
+int nldev_devices(int sk, nldev_device_fn fn, void *arg);
 
 struct nldev_mr {
 	uint32_t number;		/* among the device's MRs */
 	bool lkey_known;		/* the kernel shows keys only with CAP_NET_ADMIN */
 	uint32_t lkey;
 	uint64_t length;
-	uint32_t pid;			/* of whoever registered it; 0: not a process that we can see */
-	const char *kernel_name;	/* the part of the kernel that did; NULL: a process */
+	uint32_t pid;			/* whose it is; 0: no process that we can see */
+	const char *kernel_name;	/* whose it is, if it is the kernel's */
 	struct mr_facts facts;		/* as many as the driver reports, often none */
 };
 
 typedef void (*nldev_mr_fn)(const struct nldev_mr *mr, void *arg);
-int nldev_for_each_mr(int sk, uint32_t device, nldev_mr_fn fn, void *arg);
+int nldev_mrs(int sk, uint32_t device, nldev_mr_fn fn, void *arg);
 
 /*
  * Name of the driver behind a device, such as "rxe". 0 or -errno; -ENOENT where the kernel does not

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * phyr_info: the RDMA devices, and the way by which memory is registered with them.
+ *
+ * A Soft-RoCE device is phyr's if its module is: one module makes them all. With any other device,
+ * registration goes through phyr where the livepatch is applied, but for usnic, which does not ask
+ * the kernel's ib_umem for memory.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "info.h"
+
+bool is_rxe(const struct device *device)
+{
+	return !strcmp(device->driver, "rxe");
+}
+
+bool through_phyr(const struct device *device)
+{
+	return device->way == WAY_RXE || device->way == WAY_LIVEPATCH;
+}
+
+const char *way_name(enum way way)
+{
+	static const char *const names[] = {
+		[WAY_NONE]	= "none",
+		[WAY_RXE]	= "rxe",
+		[WAY_LIVEPATCH]	= "livepatch",
+		[WAY_CHANGING]	= "changing",
+	};
+
+	return names[way];
+}
+
+/* The list. */
+
+static void add_device(uint32_t index, const char *name, void *arg)
+{
+	struct devices *devices = arg;
+	struct device *device;
+
+	devices->device = more_room(devices->device, devices->nr, sizeof(*device));
+	device = &devices->device[devices->nr++];
+	*device = (struct device){ .index = index };
+	snprintf(device->name, sizeof(device->name), "%s", name);
+}
+
+static int compare_devices(const void *a, const void *b)
+{
+	const struct device *x = a, *y = b;
+
+	return strverscmp(x->name, y->name);
+}
+
+static void complain_of_name(const struct devices *devices, const char *name)
+{
+	char list[512] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < devices->nr && len < sizeof(list); i++)
+		len += snprintf(list + len, sizeof(list) - len, " %s", devices->device[i].name);
+	complain("no RDMA device '%s'; there are:%s", name, list);
+}
+
+static bool choose_device(struct devices *devices, const char *name)
+{
+	for (size_t i = 0; i < devices->nr; i++) {
+		if (!strcmp(devices->device[i].name, name)) {
+			devices->device[0] = devices->device[i];
+			devices->nr = 1;
+			return true;
+		}
+	}
+	complain_of_name(devices, name);
+	return false;
+}
+
+bool devices_list(struct devices *devices, int netlink, const char *name)
+{
+	int err;
+
+	*devices = (struct devices){ 0 };
+	err = nldev_devices(netlink, add_device, devices);
+	if (err) {
+		complain("the kernel does not list RDMA devices: %s", strerror(-err));
+		return false;
+	}
+	if (!devices->nr) {
+		complain("this machine has no RDMA devices\n"
+			 "For Soft-RoCE: rdma link add rxe0 type rxe netdev INTERFACE");
+		return !name;
+	}
+	qsort(devices->device, devices->nr, sizeof(*devices->device), compare_devices);
+	return !name || choose_device(devices, name);
+}
+
+void devices_free(struct devices *devices)
+{
+	free(devices->device);
+}
+
+/* One of them. */
+
+static enum way find_way(const struct device *device, const struct machine *machine)
+{
+	if (is_rxe(device) && machine->rdma_rxe.ours)
+		return WAY_RXE;
+	if (!strcmp(device->driver, "usnic"))
+		return WAY_NONE;
+	switch (machine->livepatch) {
+	case LIVEPATCH_ENABLED:
+		return WAY_LIVEPATCH;
+	case LIVEPATCH_ENABLING:
+	case LIVEPATCH_DISABLING:
+		return WAY_CHANGING;
+	default:
+		return WAY_NONE;
+	}
+}
+
+static int is_ours(const struct dirent *entry)
+{
+	return !strncmp(entry->d_name, "phyr_", 5);
+}
+
+/* As "rdma statistic" shows them, of port 1: a device of ours has no other. */
+static void read_counters(struct device *device)
+{
+	struct counter *counter = device->counters;
+	struct dirent **entries;
+	char path[PATH_MAX];
+	int nr;
+
+	snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/hw_counters", device->name);
+	nr = scandir(path, &entries, is_ours, alphasort);
+	for (int i = 0; i < nr; i++) {
+		if (device->nr_counters < MAX_COUNTERS &&
+		    read_number(&counter->value, "%s/%s", path, entries[i]->d_name)) {
+			snprintf(counter->name, sizeof(counter->name), "%s",
+				 entries[i]->d_name + strlen("phyr_"));
+			device->nr_counters++;
+			counter++;
+		}
+		free(entries[i]);
+	}
+	if (nr >= 0)
+		free(entries);
+}
+
+void devices_look(struct devices *devices, int netlink, const struct machine *machine)
+{
+	struct device *device = devices->device;
+
+	for (size_t i = 0; i < devices->nr; i++, device++) {
+		if (nldev_driver(netlink, device->index, device->driver, sizeof(device->driver)))
+			device->driver[0] = '\0';
+		if (is_rxe(device) && !read_text(device->netdev, sizeof(device->netdev),
+						 "/sys/class/infiniband/%s/parent", device->name))
+			device->netdev[0] = '\0';
+		device->way = find_way(device, machine);
+		read_counters(device);
+	}
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * phyr_info: what is missing, and the commands that mend it.
+ *
+ * A hint is given where it is true, and once, with all the devices that it is about. Its commands
+ * are for the machine at hand: they name its devices, and do what is the next thing to do. Some
+ * hints have none, as nothing helps.
+ */
+#define _GNU_SOURCE
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "info.h"
+
+#define INSTALL "cmake -B build -DBUILD_TESTING=OFF && cmake --build build && " \
+	"cmake --install build && ldconfig && depmod"
+
+static struct hint *hint_find(struct hints *hints, const char *name)
+{
+	for (size_t i = 0; i < hints->nr; i++)
+		if (!strcmp(hints->hint[i].name, name))
+			return &hints->hint[i];
+	return NULL;
+}
+
+/* A new one, or the one of that name, which says the same already. */
+__printf(3, 4)
+static struct hint *hint_add(struct hints *hints, const char *name, const char *format, ...)
+{
+	struct hint *hint = hint_find(hints, name);
+	va_list args;
+
+	if (hint)
+		return hint;
+	hints->hint = more_room(hints->hint, hints->nr, sizeof(*hint));
+	hint = &hints->hint[hints->nr++];
+	*hint = (struct hint){ .name = name };
+	va_start(args, format);
+	vsnprintf(hint->why, sizeof(hint->why), format, args);
+	va_end(args);
+	return hint;
+}
+
+/* The kernel's side of a device. */
+
+static struct hint *install(struct hints *hints, const struct machine *machine,
+			    const struct module *module)
+{
+	struct hint *hint;
+
+	if (module->unknown_to_modprobe) {
+		hint = hint_add(hints, "depmod",
+				"phyr's modules are there, but modprobe does not know them");
+		strings_add(&hint->commands, "depmod");
+	} else {
+		hint = hint_add(hints, "not-installed",
+				"phyr's modules are not installed for kernel %s; in phyr's source (see README.md)",
+				machine->kernel);
+		strings_add(&hint->commands, INSTALL);
+	}
+	return hint;
+}
+
+static void make_rxe_again(struct hint *hint, const struct device *device)
+{
+	strings_add(&hint->commands, "rdma link add %s type rxe netdev %s", device->name,
+		    device->netdev[0] ? device->netdev : "INTERFACE");
+}
+
+static struct hint *load_rxe(struct hints *hints, const struct device *device)
+{
+	struct hint *hint;
+
+	hint = hint_add(hints, "rxe-not-loaded",
+			"phyr's rdma_rxe is installed, but not loaded; devices of the other go with it");
+	strings_add(&hint->commands, "modprobe -r rdma_rxe; modprobe rdma_rxe");
+	make_rxe_again(hint, device);
+	return hint;
+}
+
+/* What does not become better by loading the livepatch. */
+static struct hint *livepatch_impossible(struct hints *hints, const struct device *device,
+					 const struct machine *machine)
+{
+	if (!strcmp(device->driver, "usnic"))
+		return hint_add(hints, "driver-pins-itself",
+				"this driver does not use ib_umem, where phyr would serve it");
+	if (!machine->can_livepatch)
+		return hint_add(hints, "no-livepatches",
+				"phyr serves this driver by a livepatch, and this kernel takes none");
+	if (machine->foreign_core)
+		return hint_add(hints, "foreign-rdma-core",
+				"phyr serves this driver by a livepatch, which does not fit the RDMA core that is loaded: not the kernel's own");
+	return NULL;
+}
+
+/* The way from where it is to where it is applied. */
+static struct hint *livepatch_possible(struct hints *hints, const struct machine *machine)
+{
+	struct hint *hint;
+
+	if (machine->livepatch == LIVEPATCH_ENABLING) {
+		hint = hint_add(hints, "livepatch-enabling",
+				"the livepatch is on its way in; if it stays so, these tasks hold it up");
+		strings_add(&hint->commands, "grep -slx 0 /proc/[0-9]*/patch_state");
+		return hint;
+	}
+	if (machine->livepatch == LIVEPATCH_DISABLING) {
+		hint = hint_add(hints, "livepatch-disabling", "the livepatch is on its way out");
+		strings_add(&hint->commands, "echo 1 >/sys/kernel/livepatch/phyr_umem/enabled");
+		return hint;
+	}
+	if (!machine->phyr_umem.installed)
+		return install(hints, machine, &machine->phyr_umem);
+	if (machine->livepatch == LIVEPATCH_OFF) {
+		hint = hint_add(hints, "livepatch-off",
+				"the livepatch was disabled, and must be loaded again");
+		strings_add(&hint->commands, "rmmod phyr_umem; modprobe phyr_umem");
+		return hint;
+	}
+	hint = hint_add(hints, "livepatch-not-loaded",
+			"phyr serves this driver by a livepatch, which is not loaded");
+	strings_add(&hint->commands, "modprobe phyr_umem");
+	return hint;
+}
+
+static void kernel_hints(struct hints *hints, const struct device *device,
+			 const struct machine *machine)
+{
+	struct hint *hint;
+
+	if (through_phyr(device))
+		return;
+	if (is_rxe(device))
+		hint = machine->rdma_rxe.installed ? load_rxe(hints, device) :
+		       install(hints, machine, &machine->rdma_rxe);
+	else
+		hint = livepatch_impossible(hints, device, machine);
+	if (!hint)
+		hint = livepatch_possible(hints, machine);
+	strings_add(&hint->devices, "%s", device->name);
+}
+
+/* A device's provider, which is installed together with the modules. */
+
+static void not_first(struct hint *hint)
+{
+	if (getenv("RDMAV_DRIVERS"))
+		strings_add(&hint->commands, "unset RDMAV_DRIVERS");
+	strings_add(&hint->commands, "export IBV_DRIVERS=phyr");
+}
+
+static void provider_hints(struct hints *hints, const struct device *device,
+			   const struct devices *devices)
+{
+	struct hint *hint;
+
+	switch (device->provider) {
+	case PROVIDER_OTHER:
+	case PROVIDER_NONE:
+		if (devices->provider_installed) {
+			hint = hint_add(hints, "provider-not-first",
+					"programs do not get libphyr, which prepares memory for registration");
+			not_first(hint);
+		} else {
+			if (hint_find(hints, "not-installed"))
+				return;
+			hint = hint_add(hints, "provider-not-installed",
+					"libphyr, which prepares memory for registration, is not installed; in phyr's source");
+			strings_add(&hint->commands, INSTALL);
+		}
+		break;
+	case PROVIDER_UNKNOWN:
+		hint = hint_add(hints, "no-verbs",
+				"libibverbs lists no devices, so programs find none");
+		strings_add(&hint->commands, "modprobe ib_uverbs");
+		break;
+	default:
+		return;
+	}
+	strings_add(&hint->devices, "%s", device->name);
+}
+
+/* The machine. */
+
+/* All of it is taken out and put in again, from the top down and back. */
+static void stale_hint(struct hints *hints, const struct machine *machine,
+		       const struct devices *devices)
+{
+	struct hint *hint;
+
+	if (!machine->phyr.stale && !machine->rdma_rxe.stale && !machine->phyr_umem.stale)
+		return;
+	hint = hint_add(hints, "stale-modules",
+			"the modules of phyr that are loaded are not those that are installed");
+	if (machine->phyr_umem.loaded)
+		strings_add(&hint->commands,
+			    "echo 0 >/sys/kernel/livepatch/phyr_umem/enabled; until rmmod phyr_umem; do sleep 1; done");
+	if (machine->rdma_rxe.ours)
+		strings_add(&hint->commands, "modprobe -r rdma_rxe");
+	strings_add(&hint->commands, "modprobe -r phyr");
+	if (machine->phyr_umem.loaded)
+		strings_add(&hint->commands, "modprobe phyr_umem");
+	if (machine->rdma_rxe.ours)
+		strings_add(&hint->commands, "modprobe rdma_rxe");
+	for (size_t i = 0; i < devices->nr; i++)
+		if (devices->device[i].way == WAY_RXE)
+			make_rxe_again(hint, &devices->device[i]);
+}
+
+static void memlock_hint(struct hints *hints, const struct machine *machine)
+{
+	const struct rlimit *limit = &machine->memlock;
+	const struct passwd *user;
+	struct hint *hint;
+
+	if (!machine->memlock_limited)
+		return;
+	hint = hint_add(hints, "memlock",
+			"a program started from here may register %s, no more; to change that%s",
+			bytes_text(limit->rlim_cur).text,
+			limit->rlim_max > limit->rlim_cur ? "" :
+			", as root, and log in again (a service has LimitMEMLOCK=infinity in its unit)");
+	if (limit->rlim_max == RLIM_INFINITY) {
+		strings_add(&hint->commands, "ulimit -l unlimited");
+	} else if (limit->rlim_max > limit->rlim_cur) {
+		strings_add(&hint->commands, "ulimit -l %ju", (uintmax_t)limit->rlim_max / 1024);
+	} else {
+		user = getpwuid(getuid());
+		strings_add(&hint->commands,
+			    "echo '%s - memlock unlimited' >/etc/security/limits.d/memlock.conf",
+			    user ? user->pw_name : "*");
+	}
+}
+
+/* With libphyr, memory asks for huge pages; else they must be given unasked. */
+static const char *thp_wanted(const struct devices *devices)
+{
+	for (size_t i = 0; i < devices->nr; i++)
+		if (devices->device[i].provider != PROVIDER_PHYR)
+			return "always";
+	return "madvise";
+}
+
+static void huge_page_hint(struct hints *hints, const struct machine *machine,
+			   const struct devices *devices)
+{
+	struct hint *hint;
+
+	if (machine->thp_possible)
+		return;
+	for (size_t i = 0; i < machine->nr_pools; i++)
+		if (machine->pools[i].nr)
+			return;
+	hint = hint_add(hints, "no-huge-pages",
+			"there are no huge pages, neither transparent nor reserved ones%s",
+			machine->thp[0] ? "; either of" : "");
+	if (machine->thp[0])
+		strings_add(&hint->commands, "echo %s >/sys/kernel/mm/transparent_hugepage/enabled",
+			    thp_wanted(devices));
+	strings_add(&hint->commands, "sysctl vm.nr_hugepages=NUMBER");
+}
+
+void hints_find(struct hints *hints, const struct machine *machine, const struct devices *devices)
+{
+	*hints = (struct hints){ 0 };
+	for (size_t i = 0; i < devices->nr; i++)
+		kernel_hints(hints, &devices->device[i], machine);
+	for (size_t i = 0; i < devices->nr; i++)
+		provider_hints(hints, &devices->device[i], devices);
+	stale_hint(hints, machine, devices);
+	memlock_hint(hints, machine);
+	huge_page_hint(hints, machine, devices);
+}
+
+void hints_free(struct hints *hints)
+{
+	for (size_t i = 0; i < hints->nr; i++) {
+		strings_free(&hints->hint[i].devices);
+		strings_free(&hints->hint[i].commands);
+	}
+	free(hints->hint);
+}

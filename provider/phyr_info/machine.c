@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * phyr_info: what all devices of the machine have in common.
+ *
+ * Which modules are loaded, sysfs says: an rdma_rxe that holds phyr.ko is ours, as the kernel's
+ * own needs no such thing. Which would be, modprobe's list says (modules.dep), by the same token. A
+ * module is stale if the note with its build id, as sysfs has it, is not in the installed file.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "info.h"
+#include "memlock.h"
+
+#define THP "/sys/kernel/mm/transparent_hugepage"
+#define HUGETLB "/sys/kernel/mm/hugepages"
+#define PATCH "/sys/kernel/livepatch/phyr_umem"
+
+/* Modules. */
+
+/* A line of modules.dep: "DIRECTORY/NAME.ko: NEEDED NEEDED ...". */
+static bool is_about(const char *line, const char *name)
+{
+	const char *end = strstr(line, ".ko");
+	size_t len = strlen(name);
+
+	return end && end - line > (ptrdiff_t)len && end[-(ptrdiff_t)len - 1] == '/' &&
+	       !strncmp(end - len, name, len);
+}
+
+/* modprobe's file for a module of ours, below @dir, or "". */
+static void find_installed(const char *dir, const char *name, bool needs_phyr, char *file,
+			   size_t len)
+{
+	char path[PATH_MAX], *line = NULL;
+	size_t room = 0;
+	FILE *list;
+
+	file[0] = '\0';
+	snprintf(path, sizeof(path), "%s/modules.dep", dir);
+	list = fopen(path, "re");
+	if (!list)
+		return;
+	while (getline(&line, &room, list) > 0)
+		if (is_about(line, name) && (!needs_phyr || strstr(line, "/phyr.ko")))
+			snprintf(file, len, "%s/%.*s", dir, (int)strcspn(line, ":"), line);
+	free(line);
+	fclose(list);
+}
+
+static bool holds(const char *path, const void *what, size_t len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool found = true; /* what cannot be read is not known to differ */
+	struct stat st;
+	void *map;
+
+	if (fd < 0)
+		return true;
+	if (!fstat(fd, &st) && st.st_size) {
+		map = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (map != MAP_FAILED) {
+			found = memmem(map, st.st_size, what, len);
+			munmap(map, st.st_size);
+		}
+	}
+	close(fd);
+	return found;
+}
+
+static bool is_stale(const char *name, const char *file)
+{
+	char path[PATH_MAX], note[256];
+	size_t len = strlen(file);
+	ssize_t got;
+	int fd;
+
+	/* Compressed files keep to themselves what they hold. */
+	if (len < 3 || strcmp(file + len - 3, ".ko"))
+		return false;
+	snprintf(path, sizeof(path), "/sys/module/%s/notes/.note.gnu.build-id", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	got = read(fd, note, sizeof(note));
+	close(fd);
+	return got > 0 && !holds(file, note, got);
+}
+
+static void look_at_module(struct module *module, const char *kernel, const char *name,
+			   bool needs_phyr)
+{
+	char dir[128], file[PATH_MAX];
+
+	snprintf(dir, sizeof(dir), "/lib/modules/%s", kernel);
+	find_installed(dir, name, needs_phyr, file, sizeof(file));
+	module->loaded = exists("/sys/module/%s", name);
+	module->ours = module->loaded &&
+		       (!needs_phyr || exists("/sys/module/phyr/holders/%s", name));
+	module->installed = file[0];
+	module->unknown_to_modprobe = !file[0] && exists("%s/updates/phyr/%s.ko", dir, name);
+	module->stale = module->ours && file[0] && is_stale(name, file);
+}
+
+static enum livepatch look_at_livepatch(const struct module *phyr_umem)
+{
+	uint64_t enabled, transition;
+
+	if (!read_number(&enabled, PATCH "/enabled") ||
+	    !read_number(&transition, PATCH "/transition"))
+		return phyr_umem->loaded ? LIVEPATCH_OFF : LIVEPATCH_NONE;
+	if (transition)
+		return enabled ? LIVEPATCH_ENABLING : LIVEPATCH_DISABLING;
+	return enabled ? LIVEPATCH_ENABLED : LIVEPATCH_OFF;
+}
+
+const char *livepatch_name(enum livepatch livepatch)
+{
+	static const char *const names[] = {
+		[LIVEPATCH_NONE]	= "none",
+		[LIVEPATCH_OFF]		= "off",
+		[LIVEPATCH_ENABLING]	= "enabling",
+		[LIVEPATCH_ENABLED]	= "enabled",
+		[LIVEPATCH_DISABLING]	= "disabling",
+	};
+
+	return names[livepatch];
+}
+
+/* An RDMA core that was not built with the kernel taints it: O. */
+static bool has_foreign_core(void)
+{
+	char taint[32];
+
+	return read_text(taint, sizeof(taint), "/sys/module/ib_core/taint") && strchr(taint, 'O');
+}
+
+/* Memory. */
+
+/* The word in brackets of "always [madvise] never"; "" if the file is not there. */
+__printf(3, 4)
+static void read_choice(char *choice, size_t len, const char *format, ...)
+{
+	char path[PATH_MAX], line[128];
+	const char *word;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(path, sizeof(path), format, args);
+	va_end(args);
+	choice[0] = '\0';
+	if (!read_text(line, sizeof(line), "%s", path))
+		return;
+	word = strchr(line, '[');
+	if (word)
+		snprintf(choice, len, "%.*s", (int)strcspn(word + 1, "]"), word + 1);
+}
+
+/* Newer kernels have a choice for each size; "inherit" is the one for all. */
+static bool can_be_huge(const char *thp)
+{
+	DIR *dir = opendir(THP);
+	bool any = false, sizes = false;
+	struct dirent *entry;
+	char choice[16];
+
+	while (dir && (entry = readdir(dir))) {
+		read_choice(choice, sizeof(choice), THP "/%s/enabled", entry->d_name);
+		if (!choice[0])
+			continue;
+		sizes = true;
+		any |= strcmp(!strcmp(choice, "inherit") ? thp : choice, "never");
+	}
+	if (dir)
+		closedir(dir);
+	return sizes ? any : thp[0] && strcmp(thp, "never");
+}
+
+static int compare_pools(const void *a, const void *b)
+{
+	const struct pool *x = a, *y = b;
+
+	return (x->size > y->size) - (x->size < y->size);
+}
+
+static void look_at_pools(struct machine *machine)
+{
+	DIR *dir = opendir(HUGETLB);
+	struct dirent *entry;
+	struct pool pool;
+	uintmax_t kib;
+
+	while (dir && (entry = readdir(dir)) && machine->nr_pools < MAX_POOLS) {
+		if (sscanf(entry->d_name, "hugepages-%ju", &kib) != 1)
+			continue;
+		pool.size = kib * 1024;
+		if (read_number(&pool.nr, HUGETLB "/%s/nr_hugepages", entry->d_name) &&
+		    read_number(&pool.free, HUGETLB "/%s/free_hugepages", entry->d_name))
+			machine->pools[machine->nr_pools++] = pool;
+	}
+	if (dir)
+		closedir(dir);
+	qsort(machine->pools, machine->nr_pools, sizeof(*machine->pools), compare_pools);
+}
+
+void machine_look(struct machine *machine)
+{
+	struct utsname uts;
+
+	*machine = (struct machine){ 0 };
+	if (!uname(&uts))
+		snprintf(machine->kernel, sizeof(machine->kernel), "%s", uts.release);
+	look_at_module(&machine->phyr, machine->kernel, "phyr", false);
+	look_at_module(&machine->rdma_rxe, machine->kernel, "rdma_rxe", true);
+	look_at_module(&machine->phyr_umem, machine->kernel, "phyr_umem", true);
+	machine->livepatch = look_at_livepatch(&machine->phyr_umem);
+	machine->can_livepatch = exists("/sys/kernel/livepatch");
+	machine->foreign_core = has_foreign_core();
+	machine->memlock_limited = memlock_limited(&machine->memlock);
+	read_choice(machine->thp, sizeof(machine->thp), THP "/enabled");
+	machine->thp_possible = can_be_huge(machine->thp);
+	look_at_pools(machine);
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * phyr_info: the memory regions that there are, as the kernel reports them over RDMA netlink.
+ *
+ * The kernel tells which process has registered a region, and not that process's name; of its own
+ * it tells the name. What a region is made of, drivers of phyr's tell, and others do not.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "info.h"
+
+struct search {
+	struct mrs *mrs;
+	const struct device *device;
+	uint32_t pid;			/* 0: all */
+};
+
+static void name_owner(struct mr *mr, const char *kernel_name)
+{
+	if (kernel_name)
+		snprintf(mr->command, sizeof(mr->command), "[%s]", kernel_name);
+	else if (!mr->pid || !read_text(mr->command, sizeof(mr->command), "/proc/%u/comm", mr->pid))
+		mr->command[0] = '\0';
+	make_printable(mr->command);
+}
+
+static void add_mr(const struct nldev_mr *from, void *arg)
+{
+	const struct search *search = arg;
+	struct mrs *mrs = search->mrs;
+	struct mr *mr;
+
+	if (search->pid && from->pid != search->pid)
+		return;
+	mrs->mr = more_room(mrs->mr, mrs->nr, sizeof(*mr));
+	mr = &mrs->mr[mrs->nr++];
+	*mr = (struct mr){
+		.number = from->number,
+		.pid = from->pid,
+		.lkey_known = from->lkey_known,
+		.lkey = from->lkey,
+		.length = from->length,
+		.described = from->facts.known[MR_PHYRS] ? from->length : 0,
+		.facts = from->facts,
+	};
+	snprintf(mr->device, sizeof(mr->device), "%s", search->device->name);
+	name_owner(mr, from->kernel_name);
+}
+
+/* By device and process, the largest first. */
+static int compare_mrs(const void *a, const void *b)
+{
+	const struct mr *x = a, *y = b;
+	int device = strverscmp(x->device, y->device);
+
+	if (device)
+		return device;
+	if (x->pid != y->pid)
+		return x->pid < y->pid ? -1 : 1;
+	if (x->length != y->length)
+		return x->length > y->length ? -1 : 1;
+	return (x->number > y->number) - (x->number < y->number);
+}
+
+static void add_fact(struct mr_facts *total, const struct mr_facts *facts, enum mr_fact fact)
+{
+	uint64_t *sum = &total->value[fact], value = facts->value[fact];
+
+	if (!facts->known[fact])
+		return;
+	if (fact == MR_LARGEST)
+		*sum = value > *sum ? value : *sum;
+	else if (fact == MR_SMALLEST)
+		*sum = total->known[fact] && *sum < value ? *sum : value;
+	else
+		*sum += value;
+	total->known[fact] = true;
+}
+
+/* What some MRs do not tell, they do not add to. */
+static void add_up(struct mrs *mrs)
+{
+	for (size_t i = 0; i < mrs->nr; i++) {
+		mrs->total.length += mrs->mr[i].length;
+		mrs->total.described += mrs->mr[i].described;
+		for (int fact = 0; fact < MR_NR_FACTS; fact++)
+			add_fact(&mrs->total.facts, &mrs->mr[i].facts, fact);
+	}
+}
+
+bool mr_mean(const struct mr *mr, uint64_t *bytes)
+{
+	const struct mr_facts *facts = &mr->facts;
+
+	if (!facts->known[MR_PHYRS] || !facts->value[MR_PHYRS])
+		return false;
+	*bytes = mr->described / facts->value[MR_PHYRS];
+	return true;
+}
+
+bool mr_pinned(const struct mr *mr, uint64_t *bytes)
+{
+	*bytes = mr->facts.value[MR_PINNED_PAGES] * sysconf(_SC_PAGESIZE);
+	return mr->facts.known[MR_PINNED_PAGES];
+}
+
+bool mrs_look(struct mrs *mrs, const struct devices *devices, int netlink, uint32_t pid)
+{
+	struct search search = { .mrs = mrs, .pid = pid };
+	int err;
+
+	*mrs = (struct mrs){ 0 };
+	if (pid && kill(pid, 0) && errno == ESRCH) {
+		complain("there is no process %u", pid);
+		return false;
+	}
+	for (size_t i = 0; i < devices->nr; i++) {
+		search.device = &devices->device[i];
+		err = nldev_mrs(netlink, search.device->index, add_mr, &search);
+		if (err) {
+			complain("the kernel does not list the memory regions of %s: %s",
+				 search.device->name, strerror(-err));
+			return false;
+		}
+	}
+	if (mrs->nr)
+		qsort(mrs->mr, mrs->nr, sizeof(*mrs->mr), compare_mrs);
+	add_up(mrs);
+	return true;
+}
+
+void mrs_free(struct mrs *mrs)
+{
+	free(mrs->mr);
+}
