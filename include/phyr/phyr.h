@@ -142,8 +142,8 @@ static inline struct phyr phyr_array_find(const struct phyr_array *array, size_t
 
 /**
  * struct phyr_iter - a place in an array, for phyr_array_next_run()
- * @offset: offset of the next run
- * @index: its first table entry
+ * @offset: offset where the next run begins, or what is left of it
+ * @index: the table entry that this is in
  */
 struct phyr_iter {
 	size_t offset;
@@ -161,13 +161,15 @@ void phyr_array_free(struct phyr_array *array);
 
 /**
  * struct phyr_pin_stats - how a region came to be pinned
- * @ns: nanoseconds it took, until the memory was described
- * @folio_hits: large folios, or as much of one as is mapped in a piece there, that were
+ * @ns: nanoseconds it took to pin the memory and to describe it
+ * @folio_hits: large folios, or parts of one that are mapped in a piece, which were
  *	pinned in one step
  * @fallbacks: times that GUP had to pin pages of a large folio one by one, because only
  *	one was mapped there that may be pinned, or could be without waiting, or the folio
- *	could not take more pins at once. (Of folios that GUP pins among base pages
- *	nobody takes note.)
+ *	could not take more pins at once
+ *
+ * Base pages are neither: that memory consists of them, the number of runs tells.
+ * (Nor are folios that GUP happens to pin among them.)
  */
 struct phyr_pin_stats {
 	u64 ns;

@@ -86,7 +86,7 @@ void phyr_array_free(struct phyr_array *array)
 }
 EXPORT_SYMBOL_GPL(phyr_array_free);
 
-/* The last run that does not begin behind the page. */
+/* The last run that begins at the page or before. */
 static unsigned long extent_of_page(const struct phyr_array *array, unsigned long page)
 {
 	unsigned long bucket = page >> array->bucket_shift;
@@ -170,7 +170,7 @@ static struct phyr run_of_extent(const struct phyr_array *array, unsigned long *
 /**
  * phyr_array_next_run - iterate over the runs of an array
  * @array: the array
- * @iter: where the iteration has got to; zeroed at first
+ * @iter: where the iteration has got to; zeroed at first, or from phyr_array_seek()
  * @run: where to put the run
  *
  * Context: Any.
@@ -178,11 +178,11 @@ static struct phyr run_of_extent(const struct phyr_array *array, unsigned long *
  */
 bool phyr_array_next_run(const struct phyr_array *array, struct phyr_iter *iter, struct phyr *run)
 {
-	size_t left = array->len - iter->offset;
-	size_t before;
+	size_t left, before;
 
-	if (!left)
+	if (iter->offset >= array->len)
 		return false;
+	left = array->len - iter->offset;
 	/* The tables speak of whole blocks and pages; region and iteration may begin in one. */
 	before = array->skew + iter->offset - entry_begin(array, iter->index);
 	*run = array->shift ? run_of_blocks(array, &iter->index) :

@@ -353,19 +353,59 @@ static struct mapping *new_mapping(struct device *dev, const struct phyr_array *
 }
 
 /* The array is mapped, or is not. */
-static void mapped(const struct mapping *mapping, u64 begin, int ret)
+static void tell_mapped(struct device *dev, const struct phyr_array *array,
+			const struct mapping *mapping, u64 begin)
 {
 	static const char *const ways[] = {
 		[WAY_IOVA] = "iova",
 		[WAY_TABLE] = "table",
 		[WAY_EACH] = "each",
 	};
+	u64 ns = ktime_get_ns() - begin;
 
-	/* (Tracing may have begun meanwhile: then not of this one.) */
-	if (begin)
-		trace_phyr_dma_map(mapping->dev, mapping->memory->len, mapping->memory->nr,
-				   mapping->list.ranges.nr, mapping->list.nr, ways[mapping->way],
-				   ktime_get_ns() - begin, ret);
+	if (IS_ERR(mapping))
+		trace_phyr_dma_map(dev, array->len, array->nr, 0, 0, "", ns, PTR_ERR(mapping));
+	else
+		trace_phyr_dma_map(dev, array->len, array->nr, mapping->list.ranges.nr,
+				   mapping->list.nr, ways[mapping->way], ns, 0);
+}
+
+static struct mapping *make_mapping(struct device *dev, const struct phyr_array *array, u64 iova,
+				    enum dma_data_direction dir, unsigned long attrs)
+{
+	struct phyr_builder ranges;
+	struct mapping *mapping;
+	size_t frame, bytes;
+	int ret;
+
+	if (!array->len)
+		return ERR_PTR(-EINVAL);
+	if (!dev_is_dma_coherent(dev))
+		return ERR_PTR(-EOPNOTSUPP);
+
+	mapping = new_mapping(dev, array, dir, attrs);
+	if (!mapping)
+		return ERR_PTR(-ENOMEM);
+
+	/* Where the region begins, as far as blocks of its size are concerned. */
+	frame = phyr_array_frame(array);
+	bytes = PAGE_ALIGN((frame & ~PAGE_MASK) + array->len);
+	phyr_builder_init(&ranges, frame & PAGE_MASK);
+	ret = map(mapping, iova, bytes, &ranges);
+	if (ret)
+		goto err_drop;
+	ret = phyr_builder_finish(&ranges, &mapping->list.ranges, frame, array->len);
+	if (ret)
+		goto err_unmap;
+	mapping->list.nr = count_entries(&mapping->list);
+	return mapping;
+
+err_unmap:
+	unmap(mapping, &ranges);
+err_drop:
+	drop(&ranges);
+	kfree(mapping);
+	return ERR_PTR(ret);
 }
 
 /**
@@ -399,41 +439,11 @@ struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *
 				   enum dma_data_direction dir, unsigned long attrs)
 {
 	u64 begin = trace_phyr_dma_map_enabled() ? ktime_get_ns() : 0;
-	struct phyr_builder ranges;
-	struct mapping *mapping;
-	size_t frame, bytes;
-	int ret;
+	struct mapping *mapping = make_mapping(dev, array, iova, dir, attrs);
 
-	if (!array->len)
-		return ERR_PTR(-EINVAL);
-	if (!dev_is_dma_coherent(dev))
-		return ERR_PTR(-EOPNOTSUPP);
-
-	mapping = new_mapping(dev, array, dir, attrs);
-	if (!mapping)
-		return ERR_PTR(-ENOMEM);
-
-	/* Where the region begins, as far as blocks of its size are concerned. */
-	frame = phyr_array_frame(array);
-	bytes = PAGE_ALIGN((frame & ~PAGE_MASK) + array->len);
-	phyr_builder_init(&ranges, frame & PAGE_MASK);
-	ret = map(mapping, iova, bytes, &ranges);
-	if (ret)
-		goto err_drop;
-	ret = phyr_builder_finish(&ranges, &mapping->list.ranges, frame, array->len);
-	if (ret)
-		goto err_unmap;
-	mapping->list.nr = count_entries(&mapping->list);
-	mapped(mapping, begin, 0);
-	return &mapping->list;
-
-err_unmap:
-	unmap(mapping, &ranges);
-err_drop:
-	drop(&ranges);
-	mapped(mapping, begin, ret);
-	kfree(mapping);
-	return ERR_PTR(ret);
+	if (begin)
+		tell_mapped(dev, array, mapping, begin);
+	return IS_ERR(mapping) ? ERR_CAST(mapping) : &mapping->list;
 }
 EXPORT_SYMBOL_GPL(phyr_dma_map);
 

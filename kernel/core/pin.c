@@ -204,7 +204,8 @@ static unsigned long pin_rest_of_folio(struct pinner *pinner, unsigned long va, 
 	unsigned long nr;
 
 	pinner->single = true;
-	if (!folio_test_large(folio) || pinner->end - va == PAGE_SIZE)
+	if (!folio_test_large(folio) || pinner->end - va == PAGE_SIZE ||
+	    folio_page_idx(folio, page) == folio_nr_pages(folio) - 1)
 		return 1;
 	nr = phyr_pages_mapped(pinner->mm, va, pinner->end, page, write, false, &tells);
 	if (!nr && !write && !folio_test_anon(folio))
@@ -377,28 +378,29 @@ static void unpin_all(struct phyr_builder *builder)
 }
 
 /*
- * Pin a region into the pinner's builder; if that fails, nothing of it stays pinned.
- * The time begins here, and is up with pinned().
+ * Pin a region into the pinner's builder; if that fails, nothing of it stays pinned. If
+ * somebody wants to know how long it takes, the time begins here, and is up with
+ * tell_pinned().
  */
-static int pin_region(struct pinner *pinner, unsigned long start, size_t len, bool writable)
+static int pin_region(struct pinner *pinner, unsigned long start, size_t len, bool writable,
+		      bool timed)
 {
 	struct page *few_pages[FEW_PAGES];
 	unsigned long stop;
 	int ret;
 
-	*pinner = (struct pinner){ .stats.ns = ktime_get_ns() };
-	if (!len || check_add_overflow(start, len, &stop) || PAGE_ALIGN(stop) < stop)
-		return -EINVAL;
 	*pinner = (struct pinner){
-		.stats = pinner->stats,
+		.stats.ns = timed ? ktime_get_ns() : 0,
 		.mm = current->mm,
 		.gup_flags = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0),
 		.enough = 2,
 		.pages = few_pages,
 		.max_pages = FEW_PAGES,
 		.start = start & PAGE_MASK,
-		.end = PAGE_ALIGN(stop),
 	};
+	if (!len || check_add_overflow(start, len, &stop) || PAGE_ALIGN(stop) < stop)
+		return -EINVAL;
+	pinner->end = PAGE_ALIGN(stop);
 	if ((pinner->end - pinner->start) >> PAGE_SHIFT > UINT_MAX)
 		return -EINVAL;
 
@@ -412,9 +414,11 @@ static int pin_region(struct pinner *pinner, unsigned long start, size_t len, bo
 }
 
 /* The region is pinned, or is not: so many runs, or so many entries. */
-static void pinned(struct pinner *pinner, unsigned long start, size_t len, bool writable,
-		   unsigned long nr, int ret)
+static void tell_pinned(struct pinner *pinner, unsigned long start, size_t len, bool writable,
+			unsigned long nr, int ret)
 {
+	if (!pinner->stats.ns)
+		return;
 	pinner->stats.ns = ktime_get_ns() - pinner->stats.ns;
 	trace_phyr_pin(start, len, writable, nr, &pinner->stats, ret);
 }
@@ -446,13 +450,13 @@ int phyr_pin_user(struct phyr_array *array, unsigned long start, size_t len, boo
 	int ret;
 
 	start = untagged_addr(start);
-	ret = pin_region(&pinner, start, len, writable);
+	ret = pin_region(&pinner, start, len, writable, stats || trace_phyr_pin_enabled());
 	if (!ret) {
 		ret = phyr_builder_finish(&pinner.builder, array, start, len);
 		if (ret)
 			unpin_all(&pinner.builder);
 	}
-	pinned(&pinner, start, len, writable, ret ? 0 : array->nr, ret);
+	tell_pinned(&pinner, start, len, writable, ret ? 0 : array->nr, ret);
 	if (stats && !ret)
 		*stats = pinner.stats;
 	return ret;
@@ -490,14 +494,14 @@ int phyr_pin_user_sg(struct sg_append_table *table, unsigned long start, size_t 
 	int ret;
 
 	start = untagged_addr(start);
-	ret = pin_region(&pinner, start, len, writable);
+	ret = pin_region(&pinner, start, len, writable, trace_phyr_pin_enabled());
 	if (!ret) {
 		ret = phyr_builder_finish_sg(&pinner.builder, table, pinner.end - pinner.start,
 					     max_segment);
 		if (ret)
 			unpin_all(&pinner.builder);
 	}
-	pinned(&pinner, start, len, writable, ret ? 0 : table->sgt.orig_nents, ret);
+	tell_pinned(&pinner, start, len, writable, ret ? 0 : table->sgt.orig_nents, ret);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(phyr_pin_user_sg);

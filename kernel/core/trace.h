@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
  * Tracepoints: what became of each region that phyr.ko was asked to pin, to unpin
- * or to map. One event each, at the end, in the context of the process that asked.
+ * or to map. One event each, at the end. (Not of what was under way when tracing began.)
  *
  *  phyr_pin      memory was pinned for an array (Soft-RoCE's MRs) or for a
  *                scatterlist (all drivers, by the livepatch), or could not be
- *  phyr_unpin    memory of an array was unpinned. (Scatterlists are unpinned by the
- *                kernel's own ib_umem_release().)
+ *  phyr_unpin    memory of an array was unpinned, by whichever process held it last.
+ *                (Scatterlists are unpinned by the kernel's own ib_umem_release().)
  *  phyr_dma_map  an array was mapped for a device that does DMA, or could not be
  *
  * User addresses are shown, physical ones never. "nr" counts runs, of a scatterlist
- * its entries; "ns" is the nanoseconds it took; "ret" is 0 or an error, and then there is
- * nothing to count.
+ * its entries; "ns" is the nanoseconds it took; "ret" is 0 or an error: then what was
+ * counted has been undone, and "nr" of memory that was to be pinned is 0.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM phyr

@@ -165,7 +165,6 @@ void phyr_unpin_user(struct phyr_array *array, bool dirty)
 		unpin_blocks(&unpinner, array);
 	else
 		unpin_extents(&unpinner, array);
-	/* (Tracing may have begun meanwhile: then not of this one.) */
 	if (begin)
 		trace_phyr_unpin(array->len, array->nr, dirty, ktime_get_ns() - begin);
 	phyr_array_free(array);
