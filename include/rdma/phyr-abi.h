@@ -7,7 +7,15 @@
  * what there was when a method was new, and zeroes what it does not know.
  *
  * A device that is not ours answers EPROTONOSUPPORT, as uverbs does for every method it does
- * not know. An MR that is not made of phyrs (on-demand paging): EOPNOTSUPP.
+ * not know. An MR that is not made of phyrs (on-demand paging): EOPNOTSUPP. A handle that is no
+ * MR of this context: ENOENT. A device that has gone: EIO. Attributes that are missing, too short,
+ * or not a whole number of extents: EINVAL; pointers to nowhere: EFAULT; and a process that is
+ * being killed: EINTR.
+ *
+ * While a method has an MR, others can't destroy it or register it anew, and the other way round:
+ * EBUSY. So ibv_dereg_mr() fails with that in a thread if another one queries the MR just then.
+ *
+ * An MR of no bytes has no extents, though a page is pinned for it.
  */
 #ifndef PHYR_ABI_H
 #define PHYR_ABI_H
@@ -15,9 +23,14 @@
 #include <linux/types.h>
 #include <rdma/ib_user_ioctl_cmds.h>
 
+/*
+ * Drivers have 8 numbers of methods for each object. Soft-RoCE's are in use by us alone; if the
+ * kernel's own driver needs some one day, it will begin at the lower end.
+ */
+
 /* UVERBS_OBJECT_DEVICE */
 enum phyr_ib_device_methods {
-	PHYR_IB_METHOD_DEVICE_QUERY = (1U << UVERBS_ID_NS_SHIFT),
+	PHYR_IB_METHOD_DEVICE_QUERY = (1U << UVERBS_ID_NS_SHIFT) + 7,
 };
 
 enum phyr_ib_device_query_attrs {
@@ -43,7 +56,7 @@ struct phyr_ib_device_info {
 
 /* UVERBS_OBJECT_MR */
 enum phyr_ib_mr_methods {
-	PHYR_IB_METHOD_MR_QUERY = (1U << UVERBS_ID_NS_SHIFT),
+	PHYR_IB_METHOD_MR_QUERY = (1U << UVERBS_ID_NS_SHIFT) + 6,
 	PHYR_IB_METHOD_MR_EXTENTS,
 };
 
@@ -55,7 +68,7 @@ enum phyr_ib_mr_query_attrs {
 /**
  * struct phyr_ib_mr_info - what PHYR_IB_METHOD_MR_QUERY returns
  * @phyrs: number of extents: physically contiguous ranges, as long as they go on
- * @dma_entries: number of entries by which the device finds the memory
+ * @dma_entries: number of ranges in which the device finds the memory
  * @largest: length of the largest extent, in bytes
  * @smallest: length of the smallest extent, in bytes
  * @block_size: size in bytes of the equal, aligned blocks that the memory is described by; 0 if

@@ -9,7 +9,9 @@
  *  phyr_folio_hits     large folios, or parts of them, that were pinned in one step
  *  phyr_fallbacks      times that pages of one were pinned one by one
  *
- * All only grow: they are of registrations, and say nothing of what is registered now.
+ * How fragmented memory is, bytes against extents tell; base pages are neither hits nor
+ * fallbacks. All only grow: they are of registrations, and say nothing of what is
+ * registered now.
  */
 #include "device.h"
 
@@ -27,32 +29,24 @@ void phyr_rxe_count_mr(struct rxe_dev *rxe, const struct phyr_umem *phyr_umem)
 
 	atomic64_inc(&counters[PHYR_REGISTRATIONS]);
 	atomic64_add(phyr_umem->umem.length, &counters[PHYR_BYTES]);
-	atomic64_add(phyr_umem->phyrs.nr, &counters[PHYR_EXTENTS]);
-	atomic64_add(phyr_umem->stats.folio_hits, &counters[PHYR_FOLIO_HITS]);
-	atomic64_add(phyr_umem->stats.fallbacks, &counters[PHYR_FALLBACKS]);
+	atomic64_add(phyr_umem_extents(phyr_umem)->nr, &counters[PHYR_EXTENTS]);
+	/* Small regions have neither. */
+	if (phyr_umem->stats.folio_hits)
+		atomic64_add(phyr_umem->stats.folio_hits, &counters[PHYR_FOLIO_HITS]);
+	if (phyr_umem->stats.fallbacks)
+		atomic64_add(phyr_umem->stats.fallbacks, &counters[PHYR_FALLBACKS]);
 }
 
-/*
- * A device has one port, and the core asks once for its counters: the names, which are
- * kept with the device, have one writer.
- */
-static struct rdma_hw_stats *alloc_hw_port_stats(struct ib_device *device, u32 port)
+static struct rdma_hw_stats *phyr_rxe_alloc_stats(struct ib_device *device, u32 port)
 {
-	struct rdma_stat_desc *descs = to_phyr_rxe(device)->descs;
-	struct rdma_hw_stats *intree = rxe_ib_alloc_hw_port_stats(device, port);
-	int i;
+	struct phyr_rxe_dev *dev = to_phyr_rxe(device);
 
-	if (!intree)
-		return NULL;
-	memcpy(descs, intree->descs, RXE_NUM_OF_COUNTERS * sizeof(*descs));
-	rdma_free_hw_stats_struct(intree);
-	for (i = 0; i < PHYR_NR_COUNTERS; i++)
-		descs[RXE_NUM_OF_COUNTERS + i].name = names[i];
-	return rdma_alloc_hw_stats_struct(descs, RXE_NUM_OF_COUNTERS + PHYR_NR_COUNTERS,
+	return rdma_alloc_hw_stats_struct(dev->descs, ARRAY_SIZE(dev->descs),
 					  RDMA_HW_STATS_DEFAULT_LIFESPAN);
 }
 
-static int get_hw_stats(struct ib_device *device, struct rdma_hw_stats *stats, u32 port, int index)
+static int phyr_rxe_get_stats(struct ib_device *device, struct rdma_hw_stats *stats, u32 port,
+			      int index)
 {
 	const atomic64_t *counters = to_phyr_rxe(device)->counters;
 	int nr = rxe_ib_get_hw_stats(device, stats, port, index);
@@ -61,13 +55,29 @@ static int get_hw_stats(struct ib_device *device, struct rdma_hw_stats *stats, u
 	if (nr < 0)
 		return nr;
 	for (i = 0; i < PHYR_NR_COUNTERS; i++)
-		stats->value[nr + i] = atomic64_read(&counters[i]);
-	return nr + i;
+		stats->value[RXE_NUM_OF_COUNTERS + i] = atomic64_read(&counters[i]);
+	return RXE_NUM_OF_COUNTERS + i;
 }
 
-/* Before the device is registered. */
-void phyr_rxe_add_counters(struct ib_device *device)
+/*
+ * Before a device is registered: put our names behind the in-tree driver's, which
+ * tells them only together with memory for values. They are kept with the device,
+ * whose statistics, all of which refer to them, are freed before it.
+ */
+int phyr_rxe_add_counters(struct ib_device *device)
 {
-	device->ops.alloc_hw_port_stats = alloc_hw_port_stats;
-	device->ops.get_hw_stats = get_hw_stats;
+	struct rdma_stat_desc *descs = to_phyr_rxe(device)->descs;
+	struct rdma_hw_stats *intree = rxe_ib_alloc_hw_port_stats(device, 1);
+	int i;
+
+	if (!intree)
+		return -ENOMEM;
+	memcpy(descs, intree->descs, RXE_NUM_OF_COUNTERS * sizeof(*descs));
+	rdma_free_hw_stats_struct(intree);
+	for (i = 0; i < PHYR_NR_COUNTERS; i++)
+		descs[RXE_NUM_OF_COUNTERS + i].name = names[i];
+
+	device->ops.alloc_hw_port_stats = phyr_rxe_alloc_stats;
+	device->ops.get_hw_stats = phyr_rxe_get_stats;
+	return 0;
 }

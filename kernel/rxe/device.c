@@ -14,7 +14,7 @@
 
 static int put_phyrs(struct sk_buff *msg, struct phyr_umem *phyr_umem)
 {
-	const struct phyr_array *phyrs = &phyr_umem->phyrs;
+	const struct phyr_array *phyrs = phyr_umem_extents(phyr_umem);
 
 	if (rdma_nl_put_driver_u64(msg, "phyrs", phyrs->nr) ||
 	    /* Memory is reached by the CPU: each phyr serves as the DMA range. */
@@ -62,8 +62,11 @@ static const struct ib_device_ops phyr_rxe_ops = {
 int phyr_rxe_register_device(struct ib_device *device, const char *name,
 			     struct device *dma_device)
 {
+	int ret = phyr_rxe_add_counters(device);
+
+	if (ret)
+		return ret;
 	ib_set_device_ops(device, &phyr_rxe_ops);
-	phyr_rxe_add_counters(device);
 	device->driver_def = phyr_rxe_uapi_defs;
 	return ib_register_device(device, name, dma_device);
 }

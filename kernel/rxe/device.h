@@ -2,8 +2,8 @@
 /*
  * What a Soft-RoCE device of ours has and offers more than the in-tree one.
  *
- * Included by force in front of the in-tree rxe_net.c and rxe_verbs.c, so that
- * these allocate and register their devices through us.
+ * Included by force in front of every in-tree file, so that wherever these allocate
+ * and register a device, they do so through us.
  */
 #ifndef PHYR_RXE_DEVICE_H
 #define PHYR_RXE_DEVICE_H
@@ -43,7 +43,7 @@ static inline struct phyr_rxe_dev *to_phyr_rxe(struct ib_device *device)
 }
 
 void phyr_rxe_count_mr(struct rxe_dev *rxe, const struct phyr_umem *phyr_umem);
-void phyr_rxe_add_counters(struct ib_device *device);
+int phyr_rxe_add_counters(struct ib_device *device);
 
 extern const struct uapi_definition phyr_rxe_uapi_defs[];
 

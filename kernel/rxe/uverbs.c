@@ -4,12 +4,16 @@
  *
  * An MR cannot go, or be registered anew, while a method has it: its handle is
  * held (UVERBS_ACCESS_READ), and whoever wants to destroy it or to change it meanwhile
- * is told EBUSY. Its memory does not change as long as it lives. Physical addresses
- * are not for users, and none is given: only offsets and lengths.
+ * is told EBUSY, as is a method that comes while that is done. The removal of a device
+ * waits for methods. An MR's memory does not change as long as it lives.
+ *
+ * Physical addresses are not for users, and none is given: only offsets and lengths.
+ * That these tell the owner of memory which of it lies together, across folios, was
+ * thought of: it is what the MR's entries are, and "rdma resource" tells their number to all.
  */
-#include <linux/mm.h>
+#include <linux/minmax.h>
+#include <linux/overflow.h>
 #include <linux/sched/signal.h>
-#include <linux/slab.h>
 #include <rdma/phyr-abi.h>
 #include <rdma/uverbs_ioctl.h>
 
@@ -33,9 +37,12 @@ static int UVERBS_HANDLER(PHYR_IB_METHOD_DEVICE_QUERY)(struct uverbs_attr_bundle
 					     sizeof(info));
 }
 
+/* The memory of an MR, if it stands on phyrs. */
 static struct phyr_umem *umem_of_attr(struct uverbs_attr_bundle *attrs, u16 idx)
 {
-	return mr_phyr_umem(to_rmr(uverbs_attr_get_obj(attrs, idx)));
+	struct phyr_umem *phyr_umem = mr_phyr_umem(to_rmr(uverbs_attr_get_obj(attrs, idx)));
+
+	return phyr_umem ?: ERR_PTR(-EOPNOTSUPP);
 }
 
 static int UVERBS_HANDLER(PHYR_IB_METHOD_MR_QUERY)(struct uverbs_attr_bundle *attrs)
@@ -44,9 +51,9 @@ static int UVERBS_HANDLER(PHYR_IB_METHOD_MR_QUERY)(struct uverbs_attr_bundle *at
 	struct phyr_ib_mr_info info = {};
 	const struct phyr_array *phyrs;
 
-	if (!phyr_umem)
-		return -EOPNOTSUPP;
-	phyrs = &phyr_umem->phyrs;
+	if (IS_ERR(phyr_umem))
+		return PTR_ERR(phyr_umem);
+	phyrs = phyr_umem_extents(phyr_umem);
 	info.phyrs = phyrs->nr;
 	info.dma_entries = phyrs->nr; /* the CPU's addresses are the device's */
 	info.largest = phyrs->largest;
@@ -60,23 +67,21 @@ static int UVERBS_HANDLER(PHYR_IB_METHOD_MR_QUERY)(struct uverbs_attr_bundle *at
 }
 
 /*
- * The extents from an offset on, as many as there are or there is room for: how many.
- * (There are none in an MR of no bytes, though a page is pinned for it.)
+ * The extents from an offset on, as many as there are or there is room for: how many,
+ * or -EINTR. (A run of memory that is stored as small blocks takes a look at each of
+ * them, but there are at most twice as many as runs.)
  */
-static int list_extents(const struct phyr_umem *phyr_umem, size_t start,
+static int list_extents(const struct phyr_array *phyrs, size_t start,
 			struct phyr_ib_extent *extents, u32 room)
 {
-	const struct phyr_array *phyrs = &phyr_umem->phyrs;
 	struct phyr_iter iter = phyr_array_seek(phyrs, start);
 	struct phyr run;
 	u32 nr = 0;
 
-	while (nr < room && iter.offset < phyr_umem->umem.length &&
-	       phyr_array_next_run(phyrs, &iter, &run)) {
+	while (nr < room && phyr_array_next_run(phyrs, &iter, &run)) {
 		extents[nr].offset = iter.offset - run.len;
 		extents[nr].length = run.len;
 		nr++;
-		/* A run may be made of many blocks, each of which has been looked at. */
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
@@ -84,46 +89,42 @@ static int list_extents(const struct phyr_umem *phyr_umem, size_t start,
 	return nr;
 }
 
-static int copy_extents(struct uverbs_attr_bundle *attrs, const struct phyr_umem *phyr_umem,
-			size_t start, u32 room)
-{
-	struct phyr_ib_extent *extents = kvmalloc_array(room, sizeof(*extents), GFP_KERNEL);
-	u32 nr;
-	int ret;
-
-	if (!extents)
-		return -ENOMEM;
-	ret = list_extents(phyr_umem, start, extents, room);
-	if (ret >= 0) {
-		nr = ret;
-		ret = uverbs_copy_to(attrs, PHYR_IB_ATTR_MR_EXTENTS_RESP_EXTENTS, extents,
-				     nr * sizeof(*extents));
-		if (!ret)
-			ret = uverbs_copy_to(attrs, PHYR_IB_ATTR_MR_EXTENTS_RESP_NR, &nr,
-					     sizeof(nr));
-	}
-	kvfree(extents);
-	return ret;
-}
-
 static int UVERBS_HANDLER(PHYR_IB_METHOD_MR_EXTENTS)(struct uverbs_attr_bundle *attrs)
 {
 	struct phyr_umem *phyr_umem = umem_of_attr(attrs, PHYR_IB_ATTR_MR_EXTENTS_HANDLE);
 	int room = uverbs_attr_ptr_get_array_size(attrs, PHYR_IB_ATTR_MR_EXTENTS_RESP_EXTENTS,
 						  sizeof(struct phyr_ib_extent));
+	struct phyr_ib_extent *extents;
+	const struct phyr_array *phyrs;
 	u64 start;
 	int ret;
+	u32 nr;
 
 	if (room < 0)
 		return room;
 	ret = uverbs_copy_from(&start, attrs, PHYR_IB_ATTR_MR_EXTENTS_START);
 	if (ret)
 		return ret;
-	if (!phyr_umem)
-		return -EOPNOTSUPP;
-	if (start > phyr_umem->umem.length)
+	if (IS_ERR(phyr_umem))
+		return PTR_ERR(phyr_umem);
+	phyrs = phyr_umem_extents(phyr_umem);
+	if (start > phyrs->len)
 		return -EINVAL;
-	return copy_extents(attrs, phyr_umem, start, room);
+
+	/* (It is freed with the bundle.) */
+	room = min_t(unsigned long, room, phyrs->nr);
+	extents = uverbs_zalloc(attrs, array_size(room, sizeof(*extents)));
+	if (IS_ERR(extents))
+		return PTR_ERR(extents);
+	ret = list_extents(phyrs, start, extents, room);
+	if (ret < 0)
+		return ret;
+	nr = ret;
+	ret = uverbs_copy_to(attrs, PHYR_IB_ATTR_MR_EXTENTS_RESP_EXTENTS, extents,
+			     nr * sizeof(*extents));
+	if (ret)
+		return ret;
+	return uverbs_copy_to(attrs, PHYR_IB_ATTR_MR_EXTENTS_RESP_NR, &nr, sizeof(nr));
 }
 
 DECLARE_UVERBS_NAMED_METHOD(PHYR_IB_METHOD_DEVICE_QUERY,

@@ -30,6 +30,19 @@ struct phyr_umem *phyr_umem_alloc_fast(struct ib_device *device, unsigned long m
 void phyr_umem_release(struct phyr_umem *phyr_umem);
 
 /**
+ * phyr_umem_extents - what an MR is made of, to be told
+ * @phyr_umem: the MR's memory
+ *
+ * Return: Its phyrs; none if it is of no bytes, though a page is pinned for it.
+ */
+static inline const struct phyr_array *phyr_umem_extents(const struct phyr_umem *phyr_umem)
+{
+	static const struct phyr_array none;
+
+	return phyr_umem->umem.owning_mm && !phyr_umem->umem.length ? &none : &phyr_umem->phyrs;
+}
+
+/**
  * phyr_umem_metadata - memory that an MR keeps for its phyrs
  * @phyr_umem: the MR's memory
  *
