@@ -17,10 +17,7 @@
 
 #define offsetofend(type, field) (offsetof(type, field) + sizeof(((type *)NULL)->field))
 
-/* The same numbers on both sides, and a list that the kernel writes where the program wants it. */
-static_assert((int)PHYR_IB_DEVICE_CAP_MR_QUERY == PHYRDV_DEVICE_CAP_MR_QUERY &&
-	      (int)PHYR_IB_DEVICE_CAP_MR_EXTENTS == PHYRDV_DEVICE_CAP_MR_EXTENTS,
-	      "capabilities");
+/* The kernel writes these where the program wants them. */
 static_assert(sizeof(struct phyrdv_extent) == sizeof(struct phyr_ib_extent) &&
 	      offsetof(struct phyrdv_extent, offset) == offsetof(struct phyr_ib_extent, offset) &&
 	      offsetof(struct phyrdv_extent, length) == offsetof(struct phyr_ib_extent, length),
@@ -74,7 +71,10 @@ int phyrdv_query_device(struct ibv_context *context, struct phyrdv_device_attr *
 	if (error && error != EOPNOTSUPP)
 		return error;
 
-	known.device_caps = info.caps;
+	if (info.caps & PHYR_IB_DEVICE_CAP_MR_QUERY)
+		known.device_caps |= PHYRDV_DEVICE_CAP_MR_QUERY;
+	if (info.caps & PHYR_IB_DEVICE_CAP_MR_EXTENTS)
+		known.device_caps |= PHYRDV_DEVICE_CAP_MR_EXTENTS;
 	known.max_extents = info.max_extents;
 	copy_out(attr, inlen, &known, sizeof(known));
 	return 0;

@@ -45,7 +45,7 @@ static bool all_are(const void *begin, size_t len, unsigned char value)
 	return true;
 }
 
-/* --- structures of any size -------------------------------------------------------------------- */
+/* --- structures of any size ------------------------------------------------------------------- */
 
 static int query_device(struct ibv_mr *mr, void *attr, uint32_t inlen)
 {
@@ -132,7 +132,7 @@ static int test_query_device(const void *arg)
 	return PASSED;
 }
 
-/* --- what registration is asked for ------------------------------------------------------------ */
+/* --- what registration is asked for ----------------------------------------------------------- */
 
 /* A structure of a newer program's. */
 struct newer {
@@ -185,7 +185,7 @@ static int test_attr(const void *arg)
 	return err;
 }
 
-/* --- extents: arguments ------------------------------------------------------------------------ */
+/* --- extents: arguments ----------------------------------------------------------------------- */
 
 static int arguments(struct ibv_mr *mr)
 {
@@ -224,7 +224,7 @@ static int test_arguments(const void *arg)
 	return mr_dereg(&mr) ?: err;
 }
 
-/* --- MRs of other kinds, and of others --------------------------------------------------------- */
+/* --- MRs of other kinds, and of others -------------------------------------------------------- */
 
 static int says_nothing(struct ibv_mr *mr, int want)
 {

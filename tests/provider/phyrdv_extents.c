@@ -172,7 +172,7 @@ int mr_as_memory(struct ibv_mr *mr)
 	return err;
 }
 
-/* --- every kind of memory, from any address on ------------------------------------------------- */
+/* --- every kind of memory, from any address on ------------------------------------------------ */
 
 static int one_region(const struct buf *buf, size_t start, size_t len)
 {
@@ -204,7 +204,7 @@ static int test_backing(const void *arg)
 	return err;
 }
 
-/* --- long lists -------------------------------------------------------------------------------- */
+/* --- long lists ------------------------------------------------------------------------------- */
 
 /* More extents than a call returns, by so many at a time; and from within some extents on. */
 static int test_pages(const void *arg)

@@ -56,7 +56,7 @@ static int huge_pages(const char *addr, size_t len, bool want)
 		    want ? "all" : "none");
 }
 
-/* --- steps ------------------------------------------------------------------------------------- */
+/* --- steps ------------------------------------------------------------------------------------ */
 
 struct step {
 	const char *name;
@@ -109,8 +109,8 @@ static int test_step(const void *arg)
 }
 
 /*
- * Should the library keep a pointer to what was asked for, that lies where its stack was: leave it
- * there, by calling from far below.
+ * Should the library keep a pointer to what was asked for, that lies where its stack was: let no
+ * other variables come there, but some that are never set. Then memcheck sees it at least.
  */
 static __attribute__((noinline)) struct ibv_mr *mr_reg_below(void *addr, size_t len, int access)
 {
@@ -139,7 +139,7 @@ static int test_once(const void *arg)
 	return err;
 }
 
-/* --- what cannot be registered ----------------------------------------------------------------- */
+/* --- what cannot be registered ---------------------------------------------------------------- */
 
 /* Refused with the errno of ibv_reg_mr(). */
 static int as_ibv_reg_mr(const char *what, char *addr, size_t len, int access)
@@ -178,7 +178,7 @@ static int test_errors(const void *arg)
 	return err;
 }
 
-/* --- threads ----------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 enum { THREADS = 4, ROUNDS = 5 };
 
@@ -253,7 +253,7 @@ static int test_threads(const void *arg)
 	return err;
 }
 
-/* --- fork -------------------------------------------------------------------------------------- */
+/* --- fork ------------------------------------------------------------------------------------- */
 
 /* The child sees what there was and changes its own copy: 0, or the number of what is wrong. */
 static int in_child(char *addr)
