@@ -41,13 +41,14 @@ class Ran:
                "UBSAN_OPTIONS": f"exitcode={SANITIZER_STATUS}:print_stacktrace=1"}
         done = subprocess.run(argv, env=env, check=False, capture_output=True)
         self.status = done.returncode
-        self.out = done.stdout.decode("utf-8", "strict")
+        self.bytes = done.stdout
+        self.out = done.stdout.decode("utf-8", "replace")
         self.err = done.stderr.decode("utf-8", "replace")
 
     def json(self, strict=True):
         """What it said, if that is JSON and nothing else; strictly, as its standard has it."""
         try:
-            return json.loads(self.out, strict=strict)
+            return json.loads(self.bytes.decode("utf-8"), strict=strict)
         except ValueError:
             return None
 
