@@ -48,6 +48,11 @@ static void add_mr(const struct nldev_mr *from, void *arg)
 		.described = from->facts.known[MR_PHYRS] ? from->length : 0,
 		.facts = from->facts,
 	};
+	/* A fast MR that maps nothing now has no extents that could be large or small. */
+	if (mr->facts.known[MR_PHYRS] && !mr->facts.value[MR_PHYRS]) {
+		mr->facts.known[MR_LARGEST] = false;
+		mr->facts.known[MR_SMALLEST] = false;
+	}
 	snprintf(mr->device, sizeof(mr->device), "%s", search->device->name);
 	name_owner(mr, from->kernel_name);
 }
