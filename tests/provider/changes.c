@@ -395,6 +395,7 @@ const struct change changes[] = {
 	{ "object of the driver's", ALL, NOT_SUPPORTED, NOT_SUPPORTED, set_object, 0x1000 },
 	{ "object 0xfff", ALL, NOT_SUPPORTED, NOT_SUPPORTED, set_object, 0xfff },
 	{ "object 0xffff", ALL, NOT_SUPPORTED, NOT_SUPPORTED, set_object, UINT16_MAX },
+	{ "another method of the driver's", ALL, NOT_SUPPORTED, NOT_SUPPORTED, set_method, 0x1000 },
 	{ "method after the last", ALL, NOT_SUPPORTED, NOT_SUPPORTED, set_method,
 	  PHYR_IB_METHOD_MR_EXTENTS + 1 },
 	{ "method 0xfff", ALL, NOT_SUPPORTED, NOT_SUPPORTED, set_method, 0xfff },

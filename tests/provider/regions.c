@@ -226,10 +226,9 @@ int region_check_info(const struct region *region)
 		if (region->extents[i].length < smallest)
 			smallest = region->extents[i].length;
 	}
-	/* For no bytes a page is pinned all the same, as for one. */
-	if (!len)
-		largest = smallest = 1;
-	return is("phyrs", info->phyrs, region->nr ?: 1, region->nr ?: 1) ?:
+	if (!region->nr)
+		smallest = 0;
+	return is("phyrs", info->phyrs, region->nr, region->nr) ?:
 	       is("dma_entries", info->dma_entries, info->phyrs, info->phyrs) ?:
 	       is("largest", info->largest, largest, largest) ?:
 	       is("smallest", info->smallest, smallest, smallest) ?:

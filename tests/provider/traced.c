@@ -78,8 +78,9 @@ static void map_for_device(void *addr)
 	if (ioctl(fd, PHYR_EDU_UNMAP, &unmap))
 		die("PHYR_EDU_UNMAP: %m");
 	print_pin(addr, map.runs);
-	printf("phyr_dma_map len=%lu nr=%llu ranges=%llu entries=%llu ret=0\n", LEN, map.runs,
-	       map.ranges, map.entries);
+	/* There is no IOMMU, so each extent is mapped by itself. */
+	printf("phyr_dma_map len=%lu nr=%llu ranges=%llu entries=%llu way=each ret=0\n", LEN,
+	       map.runs, map.ranges, map.entries);
 	print_unpin(map.runs);
 }
 
