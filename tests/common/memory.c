@@ -157,6 +157,26 @@ long smaps_kb(const void *addr, size_t len, const char *field)
 	return kb;
 }
 
+bool smaps_flag(const void *addr, const char *flag)
+{
+	uintptr_t at = (uintptr_t)addr, a, b;
+	bool inside = false, has = false;
+	char line[512], word[8];
+	FILE *f = fopen("/proc/self/smaps", "r");
+
+	if (!f)
+		die("cannot read /proc/self/smaps: %m");
+	snprintf(word, sizeof(word), " %s ", flag);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &a, &b) == 2)
+			inside = at >= a && at < b;
+		else if (inside && !strncmp(line, "VmFlags:", 8))
+			has = strstr(line, word);
+	}
+	fclose(f);
+	return has;
+}
+
 static void touch(char *addr, size_t len, size_t step)
 {
 	size_t i;

@@ -5,6 +5,7 @@
 #ifndef PHYR_TESTS_COMMON_MEMORY_H
 #define PHYR_TESTS_COMMON_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -57,5 +58,7 @@ uint64_t phys_pfn(const void *addr);
 void phys_flags(const uint64_t *pfn, size_t pages, uint64_t *flags);
 /* Sum of one field of /proc/self/smaps ("AnonHugePages") over all mappings inside the range. */
 long smaps_kb(const void *addr, size_t len, const char *field);
+/* Has the mapping of this address the flag ("hg"), in the line VmFlags of /proc/self/smaps? */
+bool smaps_flag(const void *addr, const char *flag);
 
 #endif

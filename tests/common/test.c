@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -175,6 +178,38 @@ static int run_one(int number, const struct test *t)
 	}
 	if (now_ms() - start > 5000)
 		diag("%s took %.1f s", t->name, (now_ms() - start) / 1000);
+	return result;
+}
+
+int test_in_child(test_fn fn, const void *arg)
+{
+	struct said {
+		int result;
+		char detail[sizeof(detail)];
+	} *said;
+	int result, status;
+	pid_t pid;
+
+	said = mmap(NULL, sizeof(*said), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid = said == MAP_FAILED ? -1 : fork();
+	if (pid < 0)
+		return fail("no child: %m");
+	if (!pid) {
+		/* Should the watchdog bark, the child goes too. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		said->result = fn(arg);
+		memcpy(said->detail, detail, sizeof(detail));
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		die("waitpid: %m");
+	if (status)
+		result = fail("the child ended with wait status 0x%x", status);
+	else if (said->result == FAILED)
+		result = fail("%s", said->detail);
+	else
+		result = said->result == SKIPPED ? skip("%s", said->detail) : PASSED;
+	munmap(said, sizeof(*said));
 	return result;
 }
 

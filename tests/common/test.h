@@ -60,6 +60,9 @@ struct program {
 	int (*recover)(void);		/* after a failed test, so that the next starts clean */
 };
 
+/* For tests that limit their process, or may lose it: the same in a child. */
+int test_in_child(test_fn fn, const void *arg);
+
 /* Parse the command line and, unless tests are only to be listed, open the subject. */
 void program_start(const struct program *prog, int argc, char **argv);
 
