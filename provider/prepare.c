@@ -43,16 +43,13 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/capability.h>
 #include <pthread.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <infiniband/phyrdv.h>
 
+#include "memlock.h"
 #include "prepare_parts.h"
 
 static uint64_t now_ns(void)
@@ -86,21 +83,11 @@ static bool is_for_writing(int access)
 	return access & IBV_ACCESS_LOCAL_WRITE && !(access & IBV_ACCESS_ON_DEMAND);
 }
 
-static bool may_lock_all(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
-
-	return !syscall(SYS_capget, &header, data) &&
-	       data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK);
-}
-
 static bool may_lock(size_t bytes)
 {
 	struct rlimit limit;
 
-	return getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur == RLIM_INFINITY ||
-	       bytes <= limit.rlim_cur || may_lock_all();
+	return !memlock_limited(&limit) || bytes <= limit.rlim_cur;
 }
 
 static void prepare_range(struct range range, const struct prepare_policy *policy,
