@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * prepare: what provider/prepare.c does with memory, by what the kernel says of it; see
+ * prepare_case.h for the parts.
+ *
+ * No RDMA is needed: prepare() is called as ibv_reg_mr() would. Nothing but the memory's own page
+ * tables and the kernel's account of its mappings is believed, and the report only if it agrees.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "prepare_case.h"
+
+struct knob thp, thp_2m;
+
+/* --- memory ------------------------------------------------------------------------------- */
+
+int area_open(struct area *area, size_t len, size_t shift)
+{
+	area->addr = (char *)map_reserve(len + shift, SZ_2M, &area->map, &area->map_len) + shift;
+	area->len = len;
+	return PASSED;
+}
+
+int area_open_anon(struct area *area, size_t len, size_t shift)
+{
+	return area_open(area, len, shift) ?: map_fixed(area->addr, len, RW, ANON, -1, 0);
+}
+
+void area_close(struct area *area)
+{
+	munmap(area->map, area->map_len);
+}
+
+size_t huge_inside(const char *addr, size_t len)
+{
+	uintptr_t start = ((uintptr_t)addr + SZ_2M - 1) & ~(SZ_2M - 1);
+	uintptr_t end = ((uintptr_t)addr + len) & ~(SZ_2M - 1);
+
+	return end > start ? end - start : 0;
+}
+
+size_t present(const char *addr, size_t len)
+{
+	size_t pages = (len + SZ_4K - 1) / SZ_4K, bytes = 0, i, n;
+	uint64_t pfn[512];
+
+	for (; pages; addr += n * SZ_4K, pages -= n) {
+		n = pages < ARRAY_SIZE(pfn) ? pages : ARRAY_SIZE(pfn);
+		phys_pfns(addr, n, pfn);
+		for (i = 0; i < n; i++)
+			bytes += pfn[i] ? SZ_4K : 0;
+	}
+	return bytes;
+}
+
+/* --- asking ------------------------------------------------------------------------------- */
+
+static unsigned int entries(const char *path)
+{
+	unsigned int count = 0;
+	DIR *dir = opendir(path);
+
+	if (!dir)
+		return 0;
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+int ask(char *addr, size_t len, uint32_t steps, uint32_t max_threads,
+	struct prepare_report *report)
+{
+	struct prepare_policy policy = { .steps = steps, .max_threads = max_threads };
+	unsigned int files = entries("/proc/self/fd"), threads = entries("/proc/self/task");
+	unsigned int files_after, threads_after, looks;
+	int error, cancel;
+
+	/* What is not filled in shall be seen. */
+	memset(report, 0xa5, sizeof(*report));
+	errno = EXFULL;
+	prepare(addr, len, IBV_ACCESS_LOCAL_WRITE, &policy, report);
+	error = errno;
+	files_after = entries("/proc/self/fd");
+	threads_after = entries("/proc/self/task");
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &cancel);
+	if (error != EXFULL)
+		return fail("errno was EXFULL and is %s", errno_name(error));
+	if (files != files_after)
+		return fail("%u open files were %u", files_after, files);
+	/* A thread that was joined may be seen for longer, the more so with little CPU time. */
+	for (looks = 0; threads_after > threads && looks < 100; looks++) {
+		usleep(20000);
+		threads_after = entries("/proc/self/task");
+	}
+	if (threads_after > threads)
+		return fail("%u threads were %u", threads_after, threads);
+	if (cancel != PTHREAD_CANCEL_ENABLE)
+		return fail("cancellation stays off");
+	return PASSED;
+}
+
+int check(const char *addr, size_t len, const struct prepare_report *report,
+	  const struct outcome *expect)
+{
+	unsigned int threads = expect->populated ? 2 : 0;
+	size_t there = present(addr, len);
+	int err = PASSED;
+
+	if (report->huge_bytes != expect->huge)
+		err = fail("%zu KiB were advised, not %zu", report->huge_bytes / KIB,
+			   expect->huge / KIB);
+	if (report->populated_bytes != expect->populated)
+		err = fail("%zu KiB were populated, not %zu", report->populated_bytes / KIB,
+			   expect->populated / KIB);
+	if (report->threads != threads)
+		err = fail("%u threads populated, not %u", report->threads, threads);
+	if (there != expect->present)
+		err = fail("%zu KiB are present, not %zu", there / KIB, expect->present / KIB);
+	if (expect->populated && (!report->ns || report->ns > 60000000000))
+		err = fail("it is said to have taken %lu ns", (unsigned long)report->ns);
+	return err;
+}
+
+int ask_and_check(char *addr, size_t len, uint32_t steps, const struct outcome *expect)
+{
+	struct prepare_report report;
+
+	return ask(addr, len, steps, 0, &report) ?: check(addr, len, &report, expect);
+}
+
+int check_left_alone(char *addr, size_t len)
+{
+	return ask_and_check(addr, len, AUTO, &(struct outcome){});
+}
+
+int write_line(const char *path, const char *line)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err = PASSED;
+
+	if (fd < 0 || write(fd, line, strlen(line)) < 0)
+		err = fail("cannot write '%s' to %s: %m", line, path);
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct program prog = {
+		.about = "Prepares memory for registration, and looks at what came of it.",
+		.watchdog_s = 60,
+	};
+	cpu_set_t cpus;
+
+	program_start(&prog, argc, argv);
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) || CPU_COUNT(&cpus) != 2)
+		die("two CPUs are needed to see two threads, and only two");
+	knob_open(&thp, "/sys/kernel/mm/transparent_hugepage/enabled");
+	knob_open(&thp_2m, "/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/enabled");
+	if (!knob_exists(&thp))
+		die("this kernel has no transparent huge pages");
+	/* As each test finds it. */
+	knob_set(&thp_2m, "inherit");
+	knob_set(&thp, "madvise");
+	kinds_add_tests();
+	refused_add_tests();
+	process_add_tests();
+	return test_run();
+}

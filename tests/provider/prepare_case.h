@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * What the parts of `prepare` share: memory to be prepared, and the look at what came of it.
+ *
+ *	prepare.c		the program, and these
+ *	prepare_kinds.c		every kind of memory, and the states it can be in
+ *	prepare_refused.c	what must be left alone, in part or altogether
+ *	prepare_process.c	the process around it: limits, threads, signals, fork, /proc, cgroups
+ */
+#ifndef PHYR_TESTS_PROVIDER_PREPARE_CASE_H
+#define PHYR_TESTS_PROVIDER_PREPARE_CASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include <infiniband/phyrdv.h>
+
+#include "knob.h"
+#include "memory.h"
+#include "pattern.h"
+#include "prepare.h"
+#include "test.h"
+
+#define RW		(PROT_READ | PROT_WRITE)
+#define ANON		(MAP_PRIVATE | MAP_ANONYMOUS)
+
+/* Enough for two threads, each of which must have 8 MiB. */
+#define LEN		(32 * MIB)
+/* Neither at the start of a huge page nor at its end. */
+#define ODD		(5 * SZ_4K)
+
+#define HUGEPAGE	PHYRDV_PREPARE_HUGEPAGE
+#define POPULATE	PHYRDV_PREPARE_POPULATE
+#define COLLAPSE	PHYRDV_PREPARE_COLLAPSE
+#define AUTO		(HUGEPAGE | POPULATE)
+
+/* Address space of our own, with some more on either side that nothing is mapped to. */
+struct area {
+	char *addr;		/* a multiple of 2 MiB, plus a shift */
+	size_t len;
+	void *map;
+	size_t map_len;
+};
+
+int area_open(struct area *area, size_t len, size_t shift);
+/* The same with private anonymous memory in it. */
+int area_open_anon(struct area *area, size_t len, size_t shift);
+void area_close(struct area *area);
+
+/* Bytes of it in whole huge pages. */
+size_t huge_inside(const char *addr, size_t len) __attribute__((access(none, 1)));
+size_t present(const char *addr, size_t len);
+
+/*
+ * prepare(), for local writing, after which errno must be what it was, and the process must have
+ * the threads, the files and the state of cancellation that it had.
+ */
+int ask(char *addr, size_t len, uint32_t steps, uint32_t max_threads,
+	struct prepare_report *report);
+
+/* What the report must say, and what must be true of the memory. */
+struct outcome {
+	size_t huge;		/* bytes advised to be huge */
+	size_t populated;	/* bytes, by two threads; 0: by nobody */
+	size_t present;		/* bytes that are there afterwards, however they came there */
+};
+
+int check(const char *addr, size_t len, const struct prepare_report *report,
+	  const struct outcome *expect);
+/* Both. */
+int ask_and_check(char *addr, size_t len, uint32_t steps, const struct outcome *expect);
+/* Asked for AUTO, nothing is done with any of it. */
+int check_left_alone(char *addr, size_t len);
+
+/* The system's settings for transparent huge pages. */
+extern struct knob thp, thp_2m;
+
+/* Writes a line to a file that is there. */
+int write_line(const char *path, const char *line);
+
+void kinds_add_tests(void);
+void refused_add_tests(void);
+void process_add_tests(void);
+
+#endif
