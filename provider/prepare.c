@@ -90,13 +90,16 @@ static bool may_lock(size_t bytes)
 	return !memlock_limited(&limit) || bytes <= limit.rlim_cur;
 }
 
+static bool is_to_gain(struct range range, uint32_t steps)
+{
+	return steps & PHYRDV_PREPARE_COLLAPSE || !prepare_is_resident(range);
+}
+
 static void prepare_range(struct range range, const struct prepare_policy *policy,
 			  struct prepare_report *report)
 {
 	struct parts mappings, untouched;
 
-	if (!(policy->steps & PHYRDV_PREPARE_COLLAPSE) && prepare_is_resident(range))
-		return;
 	if (!may_lock(range_size(range)) || !prepare_find_mappings(range, &mappings))
 		return;
 	prepare_find_untouched(&mappings, &untouched);
@@ -108,20 +111,29 @@ static void prepare_range(struct range range, const struct prepare_policy *polic
 		report->collapsed_bytes = prepare_collapse(&mappings);
 }
 
-void prepare(void *addr, size_t length, int access, const struct prepare_policy *policy,
-	     struct prepare_report *report)
+/* All that is not done for small memory, or for memory that is there. */
+static void prepare_timed(struct range range, const struct prepare_policy *policy,
+			  struct prepare_report *report)
 {
-	struct range range = pages_of(addr, length);
-	int cancel, error = errno;
-	uint64_t begin;
+	uint64_t begin = now_ns();
+	int cancel;
 
-	*report = (struct prepare_report){};
-	if (range_size(range) < PREPARE_LEAST || !policy->steps || !is_for_writing(access))
-		return;
-	begin = now_ns();
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	prepare_range(range, policy, report);
 	pthread_setcancelstate(cancel, NULL);
 	report->ns = now_ns() - begin;
+}
+
+void prepare(void *addr, size_t length, int access, const struct prepare_policy *policy,
+	     struct prepare_report *report)
+{
+	struct range range = pages_of(addr, length);
+	int error = errno;
+
+	*report = (struct prepare_report){};
+	if (range_size(range) < PREPARE_LEAST || !policy->steps || !is_for_writing(access))
+		return;
+	if (is_to_gain(range, policy->steps))
+		prepare_timed(range, policy, report);
 	errno = error;
 }

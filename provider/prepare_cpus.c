@@ -7,8 +7,8 @@
  * end of the period.
  *
  * Memory is placed on the node of the thread that populates it, unless a memory policy says
- * otherwise, which threads inherit. So that it comes to lie where the kernel would have placed it in
- * our name, helpers run only on CPUs of the node on which we are.
+ * otherwise, which threads inherit. So that it comes to lie where the kernel would have placed it
+ * in our name, helpers run only on CPUs of the node on which we are.
  */
 #define _GNU_SOURCE
 #include <limits.h>

@@ -123,10 +123,13 @@ static enum verdict judge(int maps, const struct procmap_query *found, struct pa
 		part->anonymous = !is_stack(maps, found->vma_start);
 		return PREPARE;
 	}
-	/* A private mapping of a file: most would be read from the file, which takes what it takes. */
+	/* A private mapping of a file: what takes long is to read the file. */
 	if (private)
 		return LEAVE;
-	/* Of other files, the kernel refuses to pin pages for writing; of devices, who knows. */
+	/*
+	 * Of files that are on a disk, the kernel refuses to pin pages for writing. Of other ones,
+	 * and of devices, we do not know.
+	 */
 	return is_shared_memory(found) ? PREPARE : REFUSED;
 }
 

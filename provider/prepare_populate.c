@@ -11,7 +11,7 @@
  *
  * Helpers are nobody's but ours: they have all signals blocked, and are gone when we return. What
  * they inherit from us is what they need: scheduling, memory policy, cgroup. If one cannot be made,
- * there are fewer. A fork() of another thread meanwhile leaves them, as it leaves us, in the parent.
+ * there are fewer. If another thread calls fork() meanwhile, they stay in the parent, as we do.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -99,7 +99,8 @@ static unsigned int start_helpers(struct work *work, const cpu_set_t *cpus, unsi
 	if (!pthread_attr_setstacksize(&attr, STACK) &&
 	    !pthread_attr_setsigmask_np(&attr, &all) &&
 	    !pthread_attr_setaffinity_np(&attr, sizeof(*cpus), cpus))
-		while (started < wanted && !pthread_create(&helpers[started], &attr, populate, work))
+		while (started < wanted &&
+		       !pthread_create(&helpers[started], &attr, populate, work))
 			started++;
 	pthread_attr_destroy(&attr);
 	return started;
