@@ -142,6 +142,16 @@ int check_left_alone(char *addr, size_t len)
 	return ask_and_check(addr, len, AUTO, &(struct outcome){});
 }
 
+bool run_on(unsigned int count)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	while (count--)
+		CPU_SET(count, &cpus);
+	return !sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
 int write_line(const char *path, const char *line)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC), err = PASSED;
@@ -159,11 +169,10 @@ int main(int argc, char **argv)
 		.about = "Prepares memory for registration, and looks at what came of it.",
 		.watchdog_s = 60,
 	};
-	cpu_set_t cpus;
 
 	program_start(&prog, argc, argv);
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) || CPU_COUNT(&cpus) != 2)
-		die("two CPUs are needed to see two threads, and only two");
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 3 || !run_on(2))
+		die("three CPUs are needed, 0 to 2");
 	knob_open(&thp, "/sys/kernel/mm/transparent_hugepage/enabled");
 	knob_open(&thp_2m, "/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/enabled");
 	if (!knob_exists(&thp))

@@ -5,7 +5,7 @@
  *	prepare.c		the program, and these
  *	prepare_kinds.c		every kind of memory, and the states it can be in
  *	prepare_refused.c	what must be left alone, in part or altogether
- *	prepare_process.c	the process around it: limits, threads, signals, fork, /proc, cgroups
+ *	prepare_process.c	around it: limits, threads, signals, fork, /proc, cgroups
  */
 #ifndef PHYR_TESTS_PROVIDER_PREPARE_CASE_H
 #define PHYR_TESTS_PROVIDER_PREPARE_CASE_H
@@ -73,6 +73,9 @@ int check(const char *addr, size_t len, const struct prepare_report *report,
 int ask_and_check(char *addr, size_t len, uint32_t steps, const struct outcome *expect);
 /* Asked for AUTO, nothing is done with any of it. */
 int check_left_alone(char *addr, size_t len);
+
+/* From now on, run on the CPUs from 0 on. All tests begin with two. */
+bool run_on(unsigned int count);
 
 /* The system's settings for transparent huge pages. */
 extern struct knob thp, thp_2m;

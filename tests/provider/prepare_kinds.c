@@ -100,7 +100,8 @@ static int map_zero(struct area *area)
 
 static int map_hugetlb_shared(struct area *area)
 {
-	return map_fixed(area->addr, area->len, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	return map_fixed(area->addr, area->len, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1,
+			 0);
 }
 
 static int map_hugetlb_private(struct area *area)
@@ -343,15 +344,18 @@ static int test_writer(const void *arg)
 static int test_dontfork(const void *arg)
 {
 	struct area area;
+	char *part, *middle;
 	int err;
 
 	(void)arg;
 	err = area_open_anon(&area, LEN + 2 * SZ_4K, ODD);
-	if (!err && madvise(area.addr + SZ_4K, LEN, MADV_DONTFORK))
+	part = area.addr + SZ_4K;
+	middle = part + LEN / 2;
+	if (!err && madvise(part, LEN, MADV_DONTFORK))
 		err = fail("MADV_DONTFORK: %m");
-	err = err ?: ask_and_check(area.addr + SZ_4K, LEN, AUTO,
-				   &(struct outcome){ huge_inside(area.addr + SZ_4K, LEN), LEN, LEN });
-	if (!err && (!smaps_flag(area.addr + LEN / 2, "dc") || !smaps_flag(area.addr + LEN / 2, "hg")))
+	err = err ?: ask_and_check(part, LEN, AUTO,
+				   &(struct outcome){ huge_inside(part, LEN), LEN, LEN });
+	if (!err && (!smaps_flag(middle, "dc") || !smaps_flag(middle, "hg")))
 		err = fail("flags were lost");
 	if (!err && present(area.addr, area.len) != LEN)
 		err = fail("there is more than was asked for");
