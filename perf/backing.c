@@ -2,9 +2,9 @@
 /*
  * Memory to register, of a chosen kind.
  *
- * Every backing is made in three steps: reserve aligned address space, map memory of the wanted
- * kind into it, fault it in. Alignment is to 2 MiB at least, whatever the kind: page tables of two
- * runs then look the same, and only the pages differ.
+ * Every backing but malloc()'s is made in three steps: reserve aligned address space, map memory of
+ * the wanted kind into it, fault it in. Alignment is to 2 MiB at least, whatever the kind: page
+ * tables of two runs then look the same, and only the pages differ.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,6 +37,7 @@ struct reason {
 
 static const char *const kind_names[BACKING_NR_KINDS] = {
 	[BACKING_4K]		= "4k",
+	[BACKING_MALLOC]	= "malloc",
 	[BACKING_MTHP16K]	= "mthp16k",
 	[BACKING_MTHP32K]	= "mthp32k",
 	[BACKING_MTHP64K]	= "mthp64k",
@@ -180,6 +181,7 @@ static int find_page_size(enum backing_kind kind, size_t *size, const struct rea
 		*size = GIB;
 		return hugetlb_page_size(*size, why);
 	case BACKING_4K:
+	case BACKING_MALLOC:
 		*size = sysconf(_SC_PAGESIZE);
 		return 0;
 	default:
@@ -241,6 +243,24 @@ static int map_anonymous(struct backing *b, const struct reason *why)
 	/* A kernel without transparent huge pages rejects both; base pages is what it has. */
 	if (madvise(b->start, b->len, advice) && b->kind != BACKING_4K)
 		return refuse(why, -errno, "madvise(MADV_HUGEPAGE): %s", strerror(errno));
+	return 0;
+}
+
+/*
+ * Aligned to a page, as programs that use RDMA have it, and not more. (Stock Soft-RoCE takes 1 GiB
+ * only if it begins with a page.)
+ */
+static int map_malloc(struct backing *b, bool untouched, const struct reason *why)
+{
+	int err = check_available(b->len, why);
+
+	if (err)
+		return err;
+	b->start = aligned_alloc(b->page_size, b->len);
+	if (!b->start)
+		return refuse(why, -ENOMEM, "aligned_alloc() has no %zu MiB of memory", b->len / MIB);
+	if (!untouched)
+		memset(b->start, 1, b->len);
 	return 0;
 }
 
@@ -499,6 +519,8 @@ int backing_map(struct backing *b, const struct backing_spec *spec, char *why_te
 		return refuse(&why, -ENOMEM, "%zu bytes do not fit into the address space",
 			      spec->size);
 	b->len = round_up(spec->size, b->page_size);
+	if (spec->kind == BACKING_MALLOC)
+		return map_malloc(b, spec->untouched, &why);
 	err = reserve_space(b, &why);
 	if (err)
 		return err;
@@ -520,7 +542,10 @@ int backing_map(struct backing *b, const struct backing_spec *spec, char *why_te
 
 void backing_unmap(struct backing *b)
 {
-	munmap(b->start, b->len);
+	if (b->kind == BACKING_MALLOC)
+		free(b->start);
+	else
+		munmap(b->start, b->len);
 	b->start = NULL;
 }
 

@@ -11,6 +11,7 @@
 
 enum backing_kind {
 	BACKING_4K,
+	BACKING_MALLOC,		/* from malloc()'s heap, in pages as the system's settings have it */
 	BACKING_MTHP16K,	/* up to 1 MiB, each twice the one before */
 	BACKING_MTHP32K,
 	BACKING_MTHP64K,
@@ -29,13 +30,15 @@ struct backing_spec {
 	size_t size;		/* bytes wanted; what is mapped is rounded up to whole pages */
 	bool aliased;		/* one huge page, mapped over and over (huge2m and huge1g only) */
 	bool untouched;		/* leave faulting the pages in to the first user */
-	bool shuffled;		/* touch the pages in random order, so that neighbours are rare */
+	bool shuffled;		/* touch the pages in random order, so that neighbours are rare
+				 * (not malloc)
+				 */
 };
 
 struct backing {
 	enum backing_kind kind;
 	size_t page_size;
-	char *start;		/* aligned to page_size, and to 2 MiB at least */
+	char *start;		/* aligned to page_size, and to 2 MiB at least (not malloc) */
 	size_t len;		/* a multiple of page_size */
 };
 

@@ -13,7 +13,6 @@ measure.py tells how it is measured.
 
 import collections
 import os
-import re
 import sys
 
 import figures
@@ -21,8 +20,9 @@ import measure
 import picture
 import promises
 import report
-from figures import DRIVERS
-from measure import EVERY, OUT, Failed, Step, say
+from measure import EVERY, OUT, Step, say
+
+DRIVERS = ["stock", "livepatch", "phyr"]
 
 # Iterations and rounds are chosen so that no step takes more than seconds under emulation, where
 # faulting in memory costs more than registering it: hence few rounds of what needs much memory.
@@ -64,28 +64,8 @@ def plan(scale, rounds):
     def bandwidths(number, driver):
         if driver == "livepatch":  # whose data path is stock's
             return []
-        return [f"say round {number} of {rounds}, {driver}: bandwidth"] + [
-            f"bw bw.{number}.{driver}.{test} {test} --gid-index=1 --CPU-freq "
-            f"--size={figures.BANDWIDTH_BYTES} --iters={scale.messages}"
-            for test in figures.BANDWIDTH_TESTS]
+        return measure.bandwidth_lines(number, rounds, driver, scale.messages)
     return measure.plan(scale.steps, rounds, bandwidths)
-
-
-def read_bandwidth(path):
-    """MiB/s, average, of a perftest: from the column of that name."""
-    with open(path, encoding="utf-8", errors="replace") as f:
-        lines = f.read().splitlines()
-    for header, line in zip(lines, lines[1:]):
-        if header.strip().startswith("#bytes"):
-            # names hold blanks, but no unit does
-            names = re.findall(r"#?\w+(?: \w+)*(?:\[[^]]*\])?", header)
-            values = line.split()
-            try:
-                if len(values) >= len(names):
-                    return float(values[names.index("BW average[MiB/sec]")])
-            except ValueError:
-                pass
-    raise Failed(f"{path} has no 'BW average[MiB/sec]'; this perftest prints something else")
 
 
 def collect(kernel, scale, rounds, raw):
@@ -93,8 +73,7 @@ def collect(kernel, scale, rounds, raw):
     def bandwidths(number, driver):
         if driver == "livepatch":
             return {}
-        return {"bandwidth": {test: read_bandwidth(os.path.join(raw, f"bw.{number}.{driver}.{test}"))
-                              for test in figures.BANDWIDTH_TESTS}}
+        return measure.read_bandwidths(number, driver, raw)
     return measure.collect(kernel, scale.steps, rounds, raw, bandwidths)
 
 

@@ -2,22 +2,23 @@
 """From samples to figures: for each region and each bandwidth test the medians of stock and of what
 is compared with it, their ratio and its spread.
 
-Drivers are stock; livepatch, which is stock with registration by phyr_umem.ko; and phyr.  A ratio
-tells how many times better than stock one is: stock/phyr of times, phyr/stock of bandwidths.
-It is that of the two medians; its spread is from the smallest to the largest ratio of one round.
-(A ratio of medians lies within: if every round's is at most r, so is it.)
+Drivers are stock; livepatch, which is stock with registration by phyr_umem.ko; phyr; and libphyr,
+which is phyr with our provider in place of rdma-core's.  A ratio tells how many times better than
+stock one is: stock/phyr of times, phyr/stock of bandwidths.  It is that of the two medians; its
+spread is from the smallest to the largest ratio of one round.  (A ratio of medians lies within: if
+every round's is at most r, so is it.)
 """
 
 from statistics import median
 
-DRIVERS = ["stock", "livepatch", "phyr"]
+DRIVERS = ["stock", "livepatch", "phyr", "libphyr"]
 BANDWIDTH_TESTS = ["ib_write_bw", "ib_read_bw", "ib_send_bw"]
 BANDWIDTH_BYTES = 65536
 
 KIB, MIB, GIB, TIB = (1 << shift for shift in (10, 20, 30, 40))
 # In the order of tables.
-BACKINGS = ["4k", "mthp16k", "mthp32k", "mthp64k", "mthp128k", "mthp256k", "mthp512k", "mthp1m", "thp",
-            "huge2m", "huge1g"]
+BACKINGS = ["4k", "malloc", "mthp16k", "mthp32k", "mthp64k", "mthp128k", "mthp256k", "mthp512k",
+            "mthp1m", "thp", "huge2m", "huge1g"]
 
 # Above this, stock is known to fail; anything else that fails is a fault.
 STOCK_LIMIT = GIB

@@ -28,7 +28,7 @@ static const char help[] =
 "  -d, --ib-dev=DEV       use the device DEV (default: the first one found)\n"
 "  -s, --size=SIZE,...    bytes to register, with an optional suffix K, M, G or T (default: 64K)\n"
 "  -a, --all              all powers of two from 4 KiB to SIZE (default: 4G), as far as memory goes\n"
-"      --backing=KIND,... memory to register: 4k, mthp16k to mthp1m, thp, huge2m, huge1g\n"
+"      --backing=KIND,... memory to register: 4k, malloc, mthp16k to mthp1m, thp, huge2m, huge1g\n"
 "                         (default: 4k)\n"
 "  -n, --iters=N          measure N times (default: for about a second, 5 to 1000 times)\n"
 "  -W, --warmup=N         register N times before that (default: up to 3)\n"
@@ -154,7 +154,7 @@ static bool add_backing(struct options *opts, const char *text)
 	enum backing_kind kind = backing_find(text), *backings;
 
 	if (kind == BACKING_NR_KINDS)
-		return usage_error("no backing '%s': 4k, mthp16k to mthp1m, thp, huge2m, huge1g",
+		return usage_error("no backing '%s'; there are 4k, malloc, mthp16k to mthp1m, thp, huge2m and huge1g",
 				   text);
 	backings = reallocarray(opts->backings, opts->nr_backings + 1, sizeof(*backings));
 	if (!backings)
@@ -307,11 +307,21 @@ static bool check_untouched(const struct options *opts)
 	return true;
 }
 
+static bool check_shuffled(const struct options *opts)
+{
+	for (size_t i = 0; i < opts->nr_backings; i++)
+		if (opts->backings[i] == BACKING_MALLOC)
+			return usage_error("--backing malloc is touched in order: no --shuffle");
+	return true;
+}
+
 static bool check_combination(const struct options *opts)
 {
 	if (opts->untouched && !check_untouched(opts))
 		return false;
 	if (opts->aliased && !check_aliased(opts))
+		return false;
+	if (opts->shuffled && !check_shuffled(opts))
 		return false;
 	if (opts->aliased && opts->shuffled)
 		return usage_error("--aliased has one page and --shuffle nothing to do");

@@ -11,6 +11,7 @@ spread of these is its error bar.
 
 An emulated machine is told to be steady: its clock counts the instructions of its one CPU, since
 the host's time says more of the host (seen: half the speed for seconds on end) than of the drivers.
+What takes several CPUs is measured by the host's time all the same.
 
 A plan is lines for perf/guest, which carries them out in the machine: see there.
 """
@@ -41,9 +42,12 @@ SPARE_MIB = 1024  # what the host needs besides the guest's memory
 # How often a step is done; what takes microseconds is noisy and cheap, and measured in every round.
 EVERY = float("inf")
 
-# A call of ib_reg_mr.
-Step = collections.namedtuple("Step", "name sizes backings iterations rounds options drivers",
-                              defaults=("", ["stock", "phyr"]))
+# A call of ib_reg_mr; thp, if not empty, is the system's setting for transparent huge pages.
+Step = collections.namedtuple("Step", "name sizes backings iterations rounds options drivers thp",
+                              defaults=("", ["stock", "phyr"], ""))
+
+# A machine, what is done in it, and the directory for what came of it.
+Boot = collections.namedtuple("Boot", "name memory_mib hugepages lines steady", defaults=(True,))
 
 PROGRAM = os.path.splitext(os.path.basename(sys.argv[0]))[0]
 started = time.monotonic()
@@ -79,11 +83,19 @@ def plan(steps, rounds, more=lambda number, driver: []):
     for number, driver in turns(steps, rounds):
         lines += [f"say loading {driver}", f"rxe {driver}"]
         for s in due(steps, number, driver):
+            lines += [f"thp {s.thp}"] * bool(s.thp)
             lines += [f"say round {number} of {rounds}, {driver}: registering {s.sizes} on {s.backings}",
                       f"reg reg.{number}.{driver}.{s.name} --size={s.sizes} --backing={s.backings} "
                       f"--iters={s.iterations} {s.options}"]
         lines += more(number, driver)
     return "".join(line + "\n" for line in lines)
+
+
+def bandwidth_lines(number, rounds, driver, messages):
+    """For more() of plan(): all bandwidth tests."""
+    return [f"say round {number} of {rounds}, {driver}: bandwidth"] + [
+        f"bw bw.{number}.{driver}.{test} {test} --gid-index=1 --CPU-freq "
+        f"--size={figures.BANDWIDTH_BYTES} --iters={messages}" for test in figures.BANDWIDTH_TESTS]
 
 
 # --- running it ---
@@ -113,7 +125,7 @@ def pass_on(stream, kernel):
             say(f"{kernel}: {line}")
 
 
-def run(kernel, memory_mib, hugepages, lines, raw, log):
+def run(kernel, memory_mib, hugepages, lines, raw, log, steady=True):
     """Boot, carry out the plan's lines; the results are in raw afterwards."""
     shutil.rmtree(raw, ignore_errors=True)
     os.makedirs(raw)
@@ -124,11 +136,15 @@ def run(kernel, memory_mib, hugepages, lines, raw, log):
         # should we die, the machine goes with us
         "setpriv", "--pdeathsig", "TERM",
         os.path.join(LAB, "run"), "--kernel", kernel, "--rxe", "none", "--mem", f"{memory_mib}M",
-        "--steady",
+        *["--steady"] * steady,
         *(f"--hugepages={size}={count}" for size, count in hugepages.items()),
         "--share", raw, "--timeout", str(TIMEOUT), "--log", log, "--allow-splat", STOCK_SPLAT,
         "--", "/mnt/share/guest", "/mnt/share/plan", "/mnt/share"]
     say(f"{kernel}: building what is not built yet, booting a virtual machine of {memory_mib} MiB")
+    busy = os.getloadavg()[0]
+    if not steady and busy > os.cpu_count() / 4:
+        say(f"the host is busy: {busy:.1f} processes want {os.cpu_count()} CPUs, and what two CPUs of the "
+            "guest do at a time will take longer; better have it do nothing else")
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=subprocess.PIPE,
                           text=True, errors="replace") as machine:
         pass_on(machine.stderr, kernel)
@@ -158,6 +174,29 @@ def read_registration(path):
     return [{**row, "aliased": result["aliased"]} for row in result["results"]], warnings
 
 
+def read_bandwidth(path):
+    """MiB/s, average, of a perftest: from the column of that name."""
+    with open(path, encoding="utf-8", errors="replace") as f:
+        lines = f.read().splitlines()
+    for header, line in zip(lines, lines[1:]):
+        if header.strip().startswith("#bytes"):
+            # names hold blanks, but no unit does
+            names = re.findall(r"#?\w+(?: \w+)*(?:\[[^]]*\])?", header)
+            values = line.split()
+            try:
+                if len(values) >= len(names):
+                    return float(values[names.index("BW average[MiB/sec]")])
+            except ValueError:
+                pass
+    raise Failed(f"{path} has no 'BW average[MiB/sec]'; this perftest prints something else")
+
+
+def read_bandwidths(number, driver, raw):
+    """For more() of collect()."""
+    return {"bandwidth": {test: read_bandwidth(os.path.join(raw, f"bw.{number}.{driver}.{test}"))
+                          for test in figures.BANDWIDTH_TESTS}}
+
+
 def collect(kernel, steps, rounds, raw, more=lambda number, driver: {}):
     """All that was measured on a kernel: facts and samples; more() gives what else a sample holds."""
     samples = []
@@ -165,7 +204,7 @@ def collect(kernel, steps, rounds, raw, more=lambda number, driver: {}):
         registrations, warnings = [], []
         for s in due(steps, number, driver):
             rows, words = read_registration(os.path.join(raw, f"reg.{number}.{driver}.{s.name}"))
-            registrations += rows
+            registrations += [{**row, "step": s.name} for row in rows]
             warnings += words
         samples.append({"round": number, "driver": driver, "registrations": registrations,
                         "warnings": warnings, **more(number, driver)})

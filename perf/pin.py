@@ -62,6 +62,10 @@ def plan(rounds):
     return measure.plan(STEPS, rounds, floor)
 
 
+def boots(rounds):
+    return [measure.Boot("", MEMORY_MIB, HUGEPAGES, plan(rounds))]
+
+
 def collect(kernel, rounds, raw):
     """All that was measured on a kernel, and its figures."""
     measured = measure.collect(kernel, STEPS, rounds, raw)

@@ -35,11 +35,11 @@ def region_cells(r, livepatch):
             "-" if r["metadata"] is None else human_metadata(r["metadata"])]
 
 
-def machine(measured):
+def machine(measured, steady=True):
     """What it was measured on, in a line."""
     return (f"{measured['kernel']} kernel {measured['release']}, guest of {measured['cpus']} CPUs, "
-            + ("KVM" if measured["accelerator"] == "kvm" else
-               "emulated; time is instructions executed, 2 ns each"))
+            + ("KVM" if measured["accelerator"] == "kvm" else "emulated; time is "
+               + ("instructions executed, 2 ns each" if steady else "the host's, and so is its noise")))
 
 
 def region_table(measured):

@@ -5,10 +5,9 @@ A benchmark is a module with
 
     ABOUT                   a line
     ROUNDS                  how often the drivers take turns, unless told otherwise
-    MEMORY_MIB, HUGEPAGES   of the machine
-    plan(rounds)            what the guest shall do: see measure.py
+    boots(rounds)           the machines, and what is done in them: a list of measure.Boot
     collect(kernel, rounds, raw)   what came of it, as it goes into out/NAME.json: with "judgement",
-                            lines of figures.line()
+                            lines of figures.line(); each boot has a directory in raw
     tables(measured)        the same as text
 """
 
@@ -19,11 +18,12 @@ import sys
 
 import measure
 import pin
+import provider
 import report
 import umem
 from measure import OUT
 
-BENCHMARKS = {"pin": pin, "umem": umem}
+BENCHMARKS = {"pin": pin, "umem": umem, "provider": provider}
 KERNELS = ["stable", "backports"]
 
 
@@ -66,10 +66,12 @@ def run(name, kernels, rounds):
     measure.begin([f"{name}.json"])
     result = measure.new_result(rounds)
     for kernel in kernels:
-        measure.check_memory(benchmark.MEMORY_MIB)
         raw = os.path.join(OUT, "raw", f"{name}-{kernel}")
-        measure.run(kernel, benchmark.MEMORY_MIB, benchmark.HUGEPAGES, benchmark.plan(rounds), raw,
-                    os.path.join(OUT, f"{name}-{kernel}.log"))
+        for boot in benchmark.boots(rounds):
+            label = f"{name}-{kernel}" + f"-{boot.name}" * bool(boot.name)
+            measure.check_memory(boot.memory_mib)
+            measure.run(kernel, boot.memory_mib, boot.hugepages, boot.lines,
+                        os.path.join(raw, boot.name), os.path.join(OUT, f"{label}.log"), boot.steady)
         result["kernels"].append(benchmark.collect(kernel, rounds, raw))
         print(benchmark.tables(result["kernels"][-1]), flush=True)
     measure.keep(result, f"{name}.json")

@@ -52,6 +52,10 @@ def plan(rounds):
     return measure.plan(STEPS, rounds, umems)
 
 
+def boots(rounds):
+    return [measure.Boot("", MEMORY_MIB, HUGEPAGES, plan(rounds))]
+
+
 def collect(kernel, rounds, raw):
     """All that was measured on a kernel, and its figures."""
     def umems(number, driver):
