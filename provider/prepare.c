@@ -12,13 +12,12 @@
  *	prepare_look.c		finds out before what is there, and what is not
  *
  * Every registration comes by here, and most are of memory that is there, or small. Below
- * PREPARE_LEAST there is no system call: that is a huge page or two, as many system calls as look
- * at it cost what they can gain. If a few samples of a larger range are populated, all of it is
- * taken to be.
+ * PREPARE_LEAST there is no system call: it might not hold a whole huge page or two, and to look at
+ * it would take a good part of what there is to gain. If a few samples of a larger range are
+ * populated, all of it is taken to be, and that is all.
  *
  * Nothing is populated for a registration that the kernel is going to refuse. What that is, we
- * only guess, on the safe side: what is refused for other reasons, or would not be, suffers a
- * loss of time, not more.
+ * only guess; to be wrong costs time, not more.
  *
  * Preparing never fails, as what has not been prepared, the kernel deals with. Nor can it do harm:
  *
@@ -38,8 +37,8 @@
  *
  *  - There is no state. What a forked child prepares does not depend on what its parent has.
  *
- * What remains afterwards is the advice: a mapping has huge pages to this day, when its MR is gone
- * and the program populates it anew.
+ * What remains is the advice. Memory that is populated anew when its MR is gone comes in huge pages
+ * again, and mappings of which only a part was advised have been split.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -15,8 +15,10 @@
  * registration is about to do anyway. Best outside of the huge pages; else that one huge page is
  * collapsed, which answers the question as well, and leaves no base page in the way.
  *
- * The answer cannot be more than one of the kernel's moods: if a release answers otherwise, at
- * worst there are no huge pages. (tests/provider/prepare.c would notice both errors.)
+ * No manual page tells this. It is so in the kernels that we know, and if it is not in another,
+ * tests/provider will notice: that nobody is allowed, or everybody is. (Linux 6.12 has all CPUs put
+ * their pages on the LRU lists before it finds that there is nothing to collapse, which takes as
+ * long as they take to answer. So ask once for each range, and only for large ones.)
  *
  * Shared memory is left to the system's and the mount's setting for it.
  */

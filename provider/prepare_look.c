@@ -96,7 +96,7 @@ static bool is_shared_memory(const struct procmap_query *found)
 	bool same;
 	int fd;
 
-	fd = memfd_create("phyr", MFD_CLOEXEC);
+	fd = memfd_create("phyr", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
 	if (fd >= 0) {
 		same = !fstat(fd, &st) && is_on(found, st.st_dev);
 		close(fd);
@@ -180,7 +180,7 @@ struct scan {
 	uint64_t with;
 	uint64_t without;
 	unsigned int count;
-	struct page_region region[32];
+	struct page_region region[128];
 };
 
 static bool scan(struct scan *s)
