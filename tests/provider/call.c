@@ -72,9 +72,10 @@ static int place(const struct call *call)
 {
 	size_t len = sizeof(call->bytes.hdr) + call->n * sizeof(*call->bytes.attrs);
 	char *at = (char *)(uintptr_t)call->at;
+	size_t room = nowhere - at;
 
 	if (within(call->at, 0, arena, ARENA_BYTES)) {
-		memcpy(at, &call->bytes, len < (size_t)(nowhere - at) ? len : (size_t)(nowhere - at));
+		memcpy(at, &call->bytes, len < room ? len : room);
 	} else if (within(call->at, len, read_only, SZ_4K)) {
 		if (mprotect(read_only, SZ_4K, PROT_READ | PROT_WRITE))
 			return fail("mprotect: %m");
@@ -125,9 +126,9 @@ void call_print(const struct call *call)
 	unsigned int i;
 
 	diag("arena %p, nowhere %p, read-only %p", arena, nowhere, read_only);
-	diag("ioctl 0x%lx at 0x%" PRIx64 ": length %u, object 0x%x, method 0x%x, %u attributes, "
-	     "reserved 0x%llx 0x%x, driver %u", call->cmd, call->at, hdr->length, hdr->object_id,
-	     hdr->method_id, hdr->num_attrs, hdr->reserved1, hdr->reserved2, hdr->driver_id);
+	diag("ioctl 0x%lx at 0x%" PRIx64 ": length %u, object 0x%x, method 0x%x, %u attributes",
+	     call->cmd, call->at, hdr->length, hdr->object_id, hdr->method_id, hdr->num_attrs);
+	diag("  reserved 0x%llx 0x%x, driver %u", hdr->reserved1, hdr->reserved2, hdr->driver_id);
 	for (i = 0; i < call->n && i < 12; i++) {
 		const struct ib_uverbs_attr *attr = &call->bytes.attrs[i];
 

@@ -560,7 +560,9 @@ void change_wildly(struct call *call)
 		break;
 	case 5:
 		/* What is not an answer's address is a number. */
-		attr = attr_with(call, call->method == MR_EXTENTS && random_u64() % 2 ? NR : ANSWER);
+		attr = attr_with(call, ANSWER);
+		if (call->method == MR_EXTENTS && random_u64() % 2)
+			attr = attr_with(call, NR);
 		attr->data = any_address();
 		break;
 	case 6:

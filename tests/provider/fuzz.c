@@ -41,8 +41,8 @@ static int list_extents(const struct region *region, uint16_t room, size_t most)
 		call_extents(&call, region,
 			     i < region->nr ? region->extents[i].offset : region->mr->length, room);
 		if (call_try(&call, &err))
-			return fail("extents of %s from number %zu on, room for %u", region->name, i,
-				    room);
+			return fail("extents of %s from number %zu on, room for %u", region->name,
+				    i, room);
 		if (err)
 			return fail("%s", errno_name(err));
 	}
@@ -125,7 +125,9 @@ static void call_random(struct call *call, unsigned long i)
 /* Each errno that there is must have come, or the fuzzer does not do what it is for. */
 static int check_tally(const unsigned long *tally, unsigned long calls)
 {
-	static const int ours[] = { 0, EINVAL, ENOENT, EPROTONOSUPPORT, EFAULT, ENOTTY, EOPNOTSUPP };
+	static const int ours[] = {
+		0, EINVAL, ENOENT, EPROTONOSUPPORT, EFAULT, ENOTTY, EOPNOTSUPP
+	};
 	static const int stocks[] = { EINVAL, EPROTONOSUPPORT, EFAULT, ENOTTY };
 	const int *errs = stock ? stocks : ours;
 	/* The last of ours is for on-demand paging. */

@@ -42,7 +42,7 @@ struct call {
 	unsigned int n;		/* attributes that are there, whatever the header says */
 };
 
-/* The arena is followed by a page that cannot be touched, and that by one that cannot be written. */
+/* Behind the arena is a page that cannot be touched, and behind that one that cannot be written. */
 extern char *arena, *nowhere, *read_only;
 
 void arena_open(void);

@@ -2,11 +2,11 @@
 /*
  * Queries of MRs that are registered, changed and deregistered at that moment.
  *
- * Each owner registers one of a few shapes, tells of it, and takes it away again; the askers ask about
- * any of what was told. If that has not changed meanwhile, the answer must be that of the shape, or
- * EBUSY, while the owner changes the MR. Else there may be no such MR (ENOENT), or another, but
- * never half of one: the answer is that of some shape. An owner may be told EBUSY too, while somebody
- * asks.
+ * Each owner registers one of a few shapes, tells of it, and takes it away again; the askers ask
+ * about any of what was told. If that has not changed meanwhile, the answer must be that of the
+ * shape, or EBUSY, while the owner changes the MR. Else there may be no such MR (ENOENT), or
+ * another, but never half of one: the answer is that of some shape. An owner may be told EBUSY
+ * too, while somebody asks.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -221,7 +221,8 @@ int race(unsigned int seconds)
 		reports[i].number = i;
 		if (i < OWNERS)
 			tolds[i] = (struct told){ .handle = strangers.freed, .shape = -1 };
-		errno = pthread_create(&reports[i].thread, NULL, i < OWNERS ? own : ask, &reports[i]);
+		errno = pthread_create(&reports[i].thread, NULL, i < OWNERS ? own : ask,
+				       &reports[i]);
 		if (errno)
 			die("pthread_create: %m");
 	}
@@ -239,9 +240,8 @@ int race(unsigned int seconds)
 		all.busy += reports[i].busy;
 	}
 	if (!err && (!all.sure || !all.missing))
-		err = fail("no race: %lu answers, %lu times no such MR", all.sure, all.missing);
-	remark("%lu and %lu registrations; %lu answers, %lu of them sure, %lu times no such MR, %lu "
-	       "times busy", reports[0].done, reports[1].done, all.done, all.sure, all.missing,
-	       all.busy);
+		err = fail("none met: %lu answers, %lu times no such MR", all.sure, all.missing);
+	remark("%lu registrations; %lu answers (%lu of them sure), ENOENT %lu, EBUSY %lu",
+	       reports[0].done + reports[1].done, all.done, all.sure, all.missing, all.busy);
 	return err;
 }

@@ -186,12 +186,13 @@ const struct region *region_of(uint64_t handle)
 	return NULL;
 }
 
-static int is(const char *field, uint64_t value, uint64_t from, uint64_t to)
+static int must_be(const char *field, uint64_t value, uint64_t from, uint64_t to)
 {
 	if (value >= from && value <= to)
 		return PASSED;
-	return from == to ? fail("%s is %lu, should be %lu", field, value, from) :
-			    fail("%s is %lu, should be from %lu to %lu", field, value, from, to);
+	if (from == to)
+		return fail("%s: %lu, should be %lu", field, value, from);
+	return fail("%s: %lu, should be from %lu to %lu", field, value, from, to);
 }
 
 /* Does each extent but the first begin where a block does, and each but the last end there? */
@@ -228,15 +229,15 @@ int region_check_info(const struct region *region)
 	}
 	if (!region->nr)
 		smallest = 0;
-	return is("phyrs", info->phyrs, region->nr, region->nr) ?:
-	       is("dma_entries", info->dma_entries, info->phyrs, info->phyrs) ?:
-	       is("largest", info->largest, largest, largest) ?:
-	       is("smallest", info->smallest, smallest, smallest) ?:
-	       is("pinned_pages", info->pinned_pages, pages, pages) ?:
+	return must_be("phyrs", info->phyrs, region->nr, region->nr) ?:
+	       must_be("dma_entries", info->dma_entries, info->phyrs, info->phyrs) ?:
+	       must_be("largest", info->largest, largest, largest) ?:
+	       must_be("smallest", info->smallest, smallest, smallest) ?:
+	       must_be("pinned_pages", info->pinned_pages, pages, pages) ?:
 	       /* 8 bytes a page or 16 an extent at most, and what each MR has. */
-	       is("metadata", info->metadata, 1,
-		  1024 + (pages * 8 < region->nr * 16 ? pages * 8 : region->nr * 16)) ?:
-	       is("pin_ns", info->pin_ns, 1, region->reg_ns) ?:
+	       must_be("metadata", info->metadata, 1,
+		       1024 + (pages * 8 < region->nr * 16 ? pages * 8 : region->nr * 16)) ?:
+	       must_be("pin_ns", info->pin_ns, 1, region->reg_ns) ?:
 	       check_blocks(region);
 }
 
@@ -246,7 +247,7 @@ int device_check_info(void)
 	/* As many as fit into an attribute. */
 	uint32_t max = UINT16_MAX / sizeof(struct phyr_ib_extent);
 
-	return is("caps", device_info.caps, caps, caps) ?:
-	       is("max_extents", device_info.max_extents, max, max) ?:
-	       is("reserved", device_info.reserved, 0, 0);
+	return must_be("caps", device_info.caps, caps, caps) ?:
+	       must_be("max_extents", device_info.max_extents, max, max) ?:
+	       must_be("reserved", device_info.reserved, 0, 0);
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * traced: does what phyr's tracepoints tell of, and prints the events that must be seen, a line each:
+ * traced: does what phyr's tracepoints tell of, and prints the events that must be seen, in the
+ * order in which they happen:
  *
- *	phyr_pin start=0x7f0000000000 len=67108864 writable=1 nr=32 folio_hits=32 fallbacks=0 ret=0
+ *	phyr_pin start=0x7f0000000000 len=67108864 writable=1 nr=32 folio_hits=32 ...
  *
- * in the order in which they happen. Numbers of extents and of DMA entries are those that the
- * kernel tells in other ways: for an MR netlink ("rdma resource show mr -dd"), for a mapping the
- * edu device's module. Memory is of 2 MiB pages, none adjacent to the next, so that each is an extent
- * and a folio that is pinned in one step.
+ * Numbers of extents and of DMA entries are those that the kernel tells in other ways: for an MR
+ * netlink ("rdma resource show mr -dd"), for a mapping the edu device's module. The memory is 2 MiB
+ * pages, none adjacent to the next, so that each is an extent, and pinned in one step.
  */
 #include <errno.h>
 #include <fcntl.h>

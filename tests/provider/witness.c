@@ -2,9 +2,9 @@
 /*
  * witness.so: says which provider a program uses; for LD_PRELOAD.
  *
- * That a provider is loaded proves little, since libibverbs loads all that it knows. So a line is
- * added to the file $PHYR_WITNESS for each device that a process opens: the process, and the library
- * whose function polls the CQs of the context it got.
+ * That a provider is loaded proves little, since libibverbs loads all that it knows. So a line
+ * is added to the file $PHYR_WITNESS for each device that a process opens: the process, and the
+ * library whose function polls the CQs of the context it got.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -32,7 +32,7 @@ static void bear_witness(const struct ibv_context *context)
 struct ibv_context *ibv_open_device(struct ibv_device *device)
 {
 	/* Not RTLD_NEXT, which does not see what Python has loaded. */
-	struct ibv_context *(*real)(struct ibv_device *) =
+	struct ibv_context *(*real)(struct ibv_device *device) =
 		dlsym(dlopen("libibverbs.so.1", RTLD_LAZY), "ibv_open_device");
 	struct ibv_context *context = real(device);
 	int err = errno;
