@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <linux/capability.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -30,6 +31,20 @@ static bool may_lock_memory(void)
 	if (in_other_user_ns() || syscall(SYS_capget, &header, data))
 		return false;
 	return data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK);
+}
+
+size_t memlock_pinned(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	size_t kib = 0;
+	char line[128];
+
+	while (status && fgets(line, sizeof(line), status))
+		if (sscanf(line, "VmPin: %zu kB", &kib) == 1)
+			break;
+	if (status)
+		fclose(status);
+	return kib * 1024;
 }
 
 bool memlock_limited(struct rlimit *limit)

@@ -6,9 +6,13 @@
 #define PHYR_MEMLOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/resource.h>
 
 /* Is there a limit? If so, @limit has it, in bytes. */
 bool memlock_limited(struct rlimit *limit);
+
+/* Bytes that are registered now, and count against it; 0 if that is not known. */
+size_t memlock_pinned(void);
 
 #endif

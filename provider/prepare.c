@@ -86,7 +86,7 @@ static bool may_lock(size_t bytes)
 {
 	struct rlimit limit;
 
-	return !memlock_limited(&limit) || bytes <= limit.rlim_cur;
+	return !memlock_limited(&limit) || memlock_pinned() + bytes <= limit.rlim_cur;
 }
 
 static bool is_to_gain(struct range range, uint32_t steps)

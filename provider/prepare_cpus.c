@@ -66,7 +66,15 @@ static unsigned int find_quota(void)
 		least = quota < least ? quota : least;
 		*slash = '\0';
 	}
-	return least;
+	/* What a container sees as the root may have a limit; the real one has none. */
+	quota = quota_of("");
+	return quota < least ? quota : least;
+}
+
+static bool is_real_time(int policy)
+{
+	policy &= ~SCHED_RESET_ON_FORK;
+	return policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE;
 }
 
 unsigned int prepare_find_cpus(cpu_set_t *cpus)
@@ -75,6 +83,9 @@ unsigned int prepare_find_cpus(cpu_set_t *cpus)
 	unsigned int node, count, quota;
 	cpu_set_t of_node;
 
+	/* Of a real-time thread, helpers would be such, and keep others off CPUs that it does not use. */
+	if (is_real_time(sched_getscheduler(0)))
+		return 1;
 	if (sched_getaffinity(0, sizeof(*cpus), cpus) || getcpu(NULL, &node))
 		return 1;
 	snprintf(path, sizeof(path), "/sys/devices/system/node/node%u/cpulist", node);

@@ -3,35 +3,38 @@
  * Transparent huge pages for private anonymous memory.
  *
  * Where the system's setting is "madvise", MADV_HUGEPAGE has the kernel populate untouched memory
- * with huge pages. Programs, too, have a say: MADV_NOHUGEPAGE for a mapping, PR_SET_THP_DISABLE for
- * the process. Our advice would undo the former, so it has to be known first; but only
- * /proc/self/smaps tells, which goes over the page tables of all mappings below ours. So ask
- * MADV_COLLAPSE: it refuses with EINVAL what has opted out, in either way, and does so before it
- * looks at what there is to collapse. At the start of a huge page, and for the length of one base
- * page, there is nothing: success says "allowed".
+ * with huge pages. Processes, too, have a say (PR_SET_THP_DISABLE), which prctl() tells, and so have
+ * mappings: MADV_NOHUGEPAGE. That, our advice would undo, so it has to be known first; but only
+ * /proc/self/smaps tells, which goes over the page tables of all mappings below ours.
  *
- * It also refuses a mapping in which no page has ever been populated. (That is, one without an
- * anon_vma.) So if it refuses, ask again after one page is populated, which is only what the
- * registration is about to do anyway. Best outside of the huge pages; else that one huge page is
- * collapsed, which answers the question as well, and leaves no base page in the way.
- *
- * No manual page tells this. It is so in the kernels that we know, and if it is not in another,
- * tests/provider will notice: that nobody is allowed, or everybody is. (Linux 6.12 has all CPUs put
- * their pages on the LRU lists before it finds that there is nothing to collapse, which takes as
- * long as they take to answer. So ask once for each range, and only for large ones.)
+ * What a mapping has been advised is its attribute, and where attributes differ there are two
+ * mappings. So give MADV_NOHUGEPAGE for the first page alone. If that has become a mapping of its
+ * own, the rest had not opted out, and our MADV_HUGEPAGE for all of it joins them again. If not,
+ * nothing has changed. (MADV_COLLAPSE would tell by an error. But it has all CPUs put their pages on
+ * the LRU lists, and one that a real-time thread occupies may take seconds to answer.)
  *
  * Shared memory is left to the system's and the mount's setting for it.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "prepare_parts.h"
 
+/* Of newer kernels: those who have asked for huge pages get them all the same. */
+#ifndef PR_THP_DISABLE_EXCEPT_ADVISED
+#define PR_THP_DISABLE_EXCEPT_ADVISED (1 << 1)
+#endif
+
 #define SYSFS "/sys/kernel/mm/transparent_hugepage/"
+
+/* Of MADV_COLLAPSE, which says EAGAIN of pages that somebody else happened to look at. */
+#define TRIES	3
 
 /* The size of a huge page; 0 if the kernel has none. */
 static size_t huge_size(void)
@@ -75,16 +78,29 @@ static bool advise(uintptr_t start, size_t size, int advice)
 	return !madvise((void *)start, size, advice);
 }
 
-/* May there be huge pages in this range of one mapping? */
-static bool is_allowed(struct range untouched, struct range inside, size_t huge)
+/* Of the settings, that for a process which lets only those have huge pages who ask for them. */
+static bool is_for_the_asking(size_t huge)
 {
-	size_t page = sysconf(_SC_PAGESIZE);
+	int disabled = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
 
-	if (advise(inside.start, page, MADV_COLLAPSE))
-		return true;
-	if (!advise(untouched.start, page, MADV_POPULATE_WRITE))
+	if (disabled < 0 || (disabled && !(disabled & PR_THP_DISABLE_EXCEPT_ADVISED)))
 		return false;
-	return advise(inside.start, untouched.start < inside.start ? page : huge, MADV_COLLAPSE);
+	return setting_is(huge, "madvise") || (disabled && setting_is(huge, "always"));
+}
+
+/* Advise huge pages for the inside of a range of one mapping, unless that has opted out. */
+static bool advise_unless_out(int maps, struct range inside)
+{
+	uintptr_t end = inside.start + sysconf(_SC_PAGESIZE);
+	struct range first;
+
+	if (!advise(inside.start, end - inside.start, MADV_NOHUGEPAGE))
+		return false;
+	/* Whatever has become of the mapping meanwhile, what we have changed we change back. */
+	if (prepare_mapping(maps, inside.start, &first) && first.end != end)
+		return false;
+	return advise(inside.start, range_size(inside), MADV_HUGEPAGE) ||
+	       (advise(inside.start, end - inside.start, MADV_HUGEPAGE), false);
 }
 
 size_t prepare_advise_huge(const struct parts *untouched)
@@ -93,17 +109,19 @@ size_t prepare_advise_huge(const struct parts *untouched)
 	const struct part *part;
 	struct range inside;
 	unsigned int i;
+	int maps;
 
-	if (!huge || !setting_is(huge, "madvise"))
+	if (!huge || !is_for_the_asking(huge))
 		return 0;
-	for (i = 0; i < untouched->count; i++) {
+	maps = prepare_open_maps();
+	for (i = 0; i < untouched->count && maps >= 0; i++) {
 		part = &untouched->part[i];
 		inside = range_inside(part->range, huge);
-		if (part->anonymous && range_size(inside) &&
-		    is_allowed(part->range, inside, huge) &&
-		    advise(inside.start, range_size(inside), MADV_HUGEPAGE))
+		if (part->anonymous && range_size(inside) && advise_unless_out(maps, inside))
 			bytes += range_size(inside);
 	}
+	if (maps >= 0)
+		close(maps);
 	return bytes;
 }
 
@@ -111,7 +129,7 @@ size_t prepare_collapse(const struct parts *mappings)
 {
 	size_t huge = huge_size(), bytes = 0, before, after;
 	struct range inside;
-	unsigned int i;
+	unsigned int i, tries;
 
 	/* That the system has opted out, MADV_COLLAPSE does not mind; we do. */
 	if (!huge || setting_is(huge, "never"))
@@ -123,8 +141,11 @@ size_t prepare_collapse(const struct parts *mappings)
 		before = prepare_count_base(inside);
 		if (!before)
 			continue;
-		/* An error need not mean that nothing was done. */
-		advise(inside.start, range_size(inside), MADV_COLLAPSE);
+		/* An error need not mean that nothing was done, nor that no more can be. */
+		for (tries = 0; tries < TRIES; tries++)
+			if (advise(inside.start, range_size(inside), MADV_COLLAPSE) ||
+			    errno != EAGAIN)
+				break;
 		after = prepare_count_base(inside);
 		bytes += after < before ? before - after : 0;
 	}

@@ -32,15 +32,33 @@
 #define SAMPLES		4
 
 /*
- * In memory that is all there, which is the common case, this is all that is done. The pages are
- * not moved anywhere: without nodes to move them to, move_pages() says where they are. It is one
- * system call, and opens nothing. (Where a container forbids it, we look more closely.)
+ * The pages are not moved anywhere: without nodes to move them to, move_pages() says where they are.
+ * It is one system call, and opens nothing. Containers may forbid it, for moving; then each is
+ * asked for by itself.
  */
+static bool are_resident(void **at, size_t count, size_t page)
+{
+	unsigned char resident;
+	int node[SAMPLES];
+	size_t i;
+
+	if (!syscall(SYS_move_pages, 0, count, at, NULL, node, 0)) {
+		for (i = 0; i < count; i++)
+			if (node[i] < 0)
+				return false;
+		return true;
+	}
+	for (i = 0; i < count; i++)
+		if (mincore(at[i], page, &resident) || !(resident & 1))
+			return false;
+	return true;
+}
+
+/* In memory that is all there, which is the common case, this is all that is done. */
 bool prepare_is_resident(struct range range)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
 	size_t samples = (range_size(range) + PREPARE_LEAST - 1) / PREPARE_LEAST, i;
-	int node[SAMPLES];
 	void *at[SAMPLES];
 
 	if (samples > SAMPLES)
@@ -49,12 +67,7 @@ bool prepare_is_resident(struct range range)
 	for (i = 0; i < samples; i++)
 		at[i] = (void *)((range.start + range_size(range) / samples * (i + 1) -
 				  PREPARE_LEAST / 2) & ~(page - 1));
-	if (syscall(SYS_move_pages, 0, samples, at, NULL, node, 0))
-		return false;
-	for (i = 0; i < samples; i++)
-		if (node[i] < 0)
-			return false;
-	return true;
+	return are_resident(at, samples, page);
 }
 
 /* --- mappings --- */
@@ -65,7 +78,22 @@ static bool query(int maps, uintptr_t addr, struct procmap_query *found)
 	return !ioctl(maps, PROCMAP_QUERY, found);
 }
 
-/* The first thread's, to be precise: for those of the others, glibc has asked for no huge pages. */
+int prepare_open_maps(void)
+{
+	return open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+}
+
+bool prepare_mapping(int maps, uintptr_t addr, struct range *mapping)
+{
+	struct procmap_query found;
+
+	if (!query(maps, addr, &found))
+		return false;
+	*mapping = (struct range){ .start = found.vma_start, .end = found.vma_end };
+	return true;
+}
+
+/* The first thread's. Those that glibc makes (MAP_STACK) have opted out: the kernel sees to that. */
 static bool is_stack(int maps, uintptr_t addr)
 {
 	char name[sizeof("[stack]")];
@@ -118,7 +146,7 @@ static enum verdict judge(int maps, const struct procmap_query *found, struct pa
 	part->page_size = found->vma_page_size;
 	part->anonymous = false;
 	if (found->vma_page_size > (size_t)sysconf(_SC_PAGESIZE))
-		return PREPARE;		/* hugetlb */
+		return PREPARE;		/* hugetlb; of a device in such pages, there is nothing to populate */
 	if (private && !found->inode) {
 		part->anonymous = !is_stack(maps, found->vma_start);
 		return PREPARE;
@@ -160,7 +188,7 @@ static bool find_mappings(int maps, struct range range, struct parts *mappings)
 
 bool prepare_find_mappings(struct range range, struct parts *mappings)
 {
-	int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	int maps = prepare_open_maps();
 	bool found;
 
 	mappings->count = 0;

@@ -60,6 +60,10 @@ struct parts {
 
 /* Is all of it populated, so far as a few samples tell? */
 bool prepare_is_resident(struct range range);
+/* A file for prepare_mapping(), or -1. */
+int prepare_open_maps(void);
+/* The mapping that an address is in. */
+bool prepare_mapping(int maps, uintptr_t addr, struct range *mapping);
 /* The mappings that can be prepared. False if the kernel would refuse to register the range. */
 bool prepare_find_mappings(struct range range, struct parts *mappings);
 /* Those ranges of them, of PREPARE_LEAST or more, in which not a page is populated. */

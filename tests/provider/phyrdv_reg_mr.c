@@ -11,10 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "phyrdv.h"
+#include "rights.h"
 
 enum { ALL_STEPS = PHYRDV_PREPARE_HUGEPAGE | PHYRDV_PREPARE_POPULATE | PHYRDV_PREPARE_COLLAPSE };
 
@@ -106,6 +108,37 @@ static int test_step(const void *arg)
 	err = mr_dereg(&mr) ?: err;
 	area_close(&area);
 	return err;
+}
+
+/*
+ * In a child: what is registered already counts, and a registration that must fail for it populates
+ * nothing.
+ */
+static int limited(const void *arg)
+{
+	struct rlimit limit = { AREA + AREA / 2, AREA + AREA / 2 };
+	struct area used, area;
+	struct ibv_mr *mr;
+	int err;
+
+	(void)arg;
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) || drop_ipc_lock())
+		return fail("no limit can be set: %m");
+	err = area_open(&used) ?: area_open(&area);
+	if (err)
+		return err;
+	mr = reg_mr(used.addr, AREA, ACCESS_ALL, ALL_STEPS);
+	if (!mr)
+		return fail("the first cannot be registered: %m");
+	err = refused("beyond the limit", reg_mr(area.addr, AREA, ACCESS_ALL, ALL_STEPS), ENOMEM);
+	if (!err && smaps_kb(area.addr, AREA, "Rss"))
+		err = fail("%ld KiB were populated", smaps_kb(area.addr, AREA, "Rss"));
+	return mr_dereg(&mr) ?: err;
+}
+
+static int test_limited(const void *arg)
+{
+	return test_in_child(limited, arg);
 }
 
 /*
@@ -307,6 +340,7 @@ void add_reg_mr_tests(void)
 
 	for (i = 0; i < ARRAY_SIZE(steps); i++)
 		test_add(test_step, &steps[i], "reg_mr: %s", steps[i].name);
+	test_add(test_limited, NULL, "reg_mr: not populated beyond RLIMIT_MEMLOCK");
 	test_add(test_once, NULL, "reg_mr: steps are for one call");
 	test_add(test_errors, NULL, "reg_mr: errors of ibv_reg_mr()");
 	test_add(test_threads, NULL, "threads register and query at once");

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
-#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -29,6 +28,7 @@
 
 #include "prepare_case.h"
 #include "prepare_parts.h"
+#include "rights.h"
 
 /* --- system calls ------------------------------------------------------------------------- */
 
@@ -155,15 +155,9 @@ static int test_denied(const void *arg)
 
 /* --- limits ------------------------------------------------------------------------------- */
 
-static int drop_ipc_lock(void)
+static int limited(void)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &header, data))
-		return fail("capget: %m");
-	data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective &= ~CAP_TO_MASK(CAP_IPC_LOCK);
-	return syscall(SYS_capset, &header, data) ? fail("capset: %m") : PASSED;
+	return drop_ipc_lock() ? fail("CAP_IPC_LOCK cannot be dropped: %m") : PASSED;
 }
 
 static int memlock(const void *arg)
@@ -181,7 +175,7 @@ static int memlock(const void *arg)
 	      ask_and_check(area.addr, 2 * LEN, POPULATE,
 			    &(struct outcome){ 0, 2 * LEN, 2 * LEN });
 	area_close(&area);
-	err = err ?: drop_ipc_lock() ?: area_open_anon(&area, 2 * LEN, ODD) ?:
+	err = err ?: limited() ?: area_open_anon(&area, 2 * LEN, ODD) ?:
 	      check_left_alone(area.addr, LEN + 1) ?:
 	      ask_and_check(area.addr, LEN, POPULATE, &all);
 	return err;

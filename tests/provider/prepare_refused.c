@@ -20,6 +20,11 @@
 
 #include "prepare_case.h"
 
+/* Of newer kernels. */
+#ifndef PR_THP_DISABLE_EXCEPT_ADVISED
+#define PR_THP_DISABLE_EXCEPT_ADVISED (1 << 1)
+#endif
+
 /* --- opted out of huge pages -------------------------------------------------------------- */
 
 /* Populated all the same, in base pages. */
@@ -88,6 +93,31 @@ static int no_huge_process(const void *arg)
 static int test_no_huge_process(const void *arg)
 {
 	return test_in_child(no_huge_process, arg);
+}
+
+/* In a child: the process lets those have huge pages who ask for them, whatever the system says. */
+static int huge_if_advised(const void *arg)
+{
+	struct area area;
+	int err;
+
+	if (prctl(PR_SET_THP_DISABLE, 1, PR_THP_DISABLE_EXCEPT_ADVISED, 0, 0))
+		return skip("this kernel has no PR_THP_DISABLE_EXCEPT_ADVISED");
+	(void)arg;
+	err = area_open_anon(&area, LEN, ODD);
+	return err ?: ask_and_check(area.addr, LEN, AUTO,
+				    &(struct outcome){ huge_inside(area.addr, LEN), LEN, LEN }) ?:
+	       smaps_flag(area.addr + LEN / 2, "hg") ? PASSED : fail("nobody has asked");
+}
+
+static int test_huge_if_advised(const void *arg)
+{
+	int err;
+
+	knob_set(&thp, arg);
+	err = test_in_child(huge_if_advised, NULL);
+	knob_set(&thp, "madvise");
+	return err;
 }
 
 /* The first thread's stack, of which a part was never touched; in a child, to have it fresh. */
@@ -406,6 +436,8 @@ void refused_add_tests(void)
 	test_add(test_no_huge_partly, NULL, "opted out, MADV_NOHUGEPAGE for a part");
 	test_add(test_no_huge_process, (void *)ODD, "opted out, PR_SET_THP_DISABLE");
 	test_add(test_no_huge_process, NULL, "opted out, PR_SET_THP_DISABLE, aligned");
+	test_add(test_huge_if_advised, "madvise", "opted out except for advice, system madvise");
+	test_add(test_huge_if_advised, "always", "opted out except for advice, system always");
 	test_add(test_stack, NULL, "opted out, stack");
 	test_add(test_thread_stack, NULL, "opted out, stack of a thread");
 	for (i = 0; i < ARRAY_SIZE(spoils); i++)

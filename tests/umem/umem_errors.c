@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <linux/udmabuf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "rights.h"
 #include "umem.h"
 
 enum { PAGES = 64, TIMES = 8 };
@@ -126,14 +126,9 @@ static struct phyr_umem_test_get ask_for(const struct error_case *c)
 static void obey_limit(const struct error_case *c)
 {
 	struct rlimit limit = { .rlim_max = RLIM_INFINITY };
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2];
 
 	limit.rlim_cur = c->limit == LIMIT_64K ? 64 * KIB : 0;
-	if (setrlimit(RLIMIT_MEMLOCK, &limit) || syscall(SYS_capget, &header, data))
-		_exit(255);
-	data[CAP_IPC_LOCK / 32].effective &= ~(1U << CAP_IPC_LOCK % 32);
-	if (syscall(SYS_capset, &header, data))
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) || drop_ipc_lock())
 		_exit(255);
 }
 

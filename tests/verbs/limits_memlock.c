@@ -9,7 +9,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "limits.h"
+#include "rights.h"
 
 #define P		SZ_4K
 #define MEM_LEN		(4 * SZ_2M)
@@ -171,19 +171,6 @@ static long pages(size_t off, size_t len)
 }
 
 /* --- in the child ------------------------------------------------------------------------- */
-
-static int drop_ipc_lock(void)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &head, data))
-		return -1;
-	data[0].effective &= ~(1U << CAP_IPC_LOCK);
-	data[0].permitted &= ~(1U << CAP_IPC_LOCK);
-	data[0].inheritable &= ~(1U << CAP_IPC_LOCK);
-	return syscall(SYS_capset, &head, data);
-}
 
 /* After memory is mapped, which takes rights; an open device belongs to who has opened it. */
 static void confine(struct child *c, const struct script *s)
