@@ -27,8 +27,8 @@ TOP = os.path.dirname(TESTS)
 LOGS = os.path.join(TOP, "build", "test-logs")
 KERNELS = ["stable", "backports"]
 # In the order in which they run: what is quick and tells most comes first.
-DEFAULT = ["unit", "lab", "build", "verbs", "mr-size", "phyr-info", "prepare", "phyrdv", "pin",
-           "limits", "bad-input", "dma", "nvme", "perftest", "umem", "races"]
+DEFAULT = ["unit", "lab", "build", "verbs", "mr-size", "phyr-info", "prepare", "phyrdv", "uverbs",
+           "tracing", "pin", "limits", "bad-input", "dma", "nvme", "perftest", "umem", "races"]
 
 RESULT = re.compile(r"^(ok|not ok)\b[ \t]*\d*[ \t]*(?:-[ \t]+)?(.*)$")
 BAIL = re.compile(r"^Bail out!\s*(.*)$")
