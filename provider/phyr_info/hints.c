@@ -231,7 +231,7 @@ static void memlock_hint(struct hints *hints, const struct machine *machine)
 	} else {
 		user = getpwuid(getuid());
 		strings_add(&hint->commands,
-			    "echo '%s - memlock unlimited' >/etc/security/limits.d/memlock.conf",
+			    "echo '%s - memlock unlimited' >>/etc/security/limits.d/phyr.conf",
 			    user ? user->pw_name : "*");
 	}
 }
@@ -253,7 +253,7 @@ static void huge_page_hint(struct hints *hints, const struct machine *machine,
 	if (machine->thp_possible)
 		return;
 	for (size_t i = 0; i < machine->nr_pools; i++)
-		if (machine->pools[i].nr)
+		if (machine->pools[i].nr || machine->pools[i].overcommit)
 			return;
 	hint = hint_add(hints, "no-huge-pages",
 			"there are no huge pages, neither transparent nor reserved ones%s",

@@ -97,6 +97,7 @@ struct pool {			/* reserved huge pages of one size */
 	uint64_t size;
 	uint64_t nr;
 	uint64_t free;
+	uint64_t overcommit;	/* as many more the kernel makes when they are asked for */
 };
 
 struct machine {

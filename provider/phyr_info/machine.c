@@ -201,7 +201,9 @@ static void look_at_pools(struct machine *machine)
 	while (dir && (entry = readdir(dir)) && machine->nr_pools < MAX_POOLS) {
 		if (sscanf(entry->d_name, "hugepages-%ju", &kib) != 1)
 			continue;
-		pool.size = kib * 1024;
+		pool = (struct pool){ .size = kib * 1024 };
+		read_number(&pool.overcommit, HUGETLB "/%s/nr_overcommit_hugepages",
+			    entry->d_name);
 		if (read_number(&pool.nr, HUGETLB "/%s/nr_hugepages", entry->d_name) &&
 		    read_number(&pool.free, HUGETLB "/%s/free_hugepages", entry->d_name))
 			machine->pools[machine->nr_pools++] = pool;

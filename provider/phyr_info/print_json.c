@@ -116,6 +116,7 @@ static struct json_object *pools_json(const struct machine *machine)
 		add_number(object, "size", true, machine->pools[i].size);
 		add_number(object, "reserved", true, machine->pools[i].nr);
 		add_number(object, "free", true, machine->pools[i].free);
+		add_number(object, "overcommit", true, machine->pools[i].overcommit);
 		append(array, object);
 	}
 	return array;

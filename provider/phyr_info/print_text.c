@@ -85,10 +85,13 @@ static void print_pools(const struct machine *machine)
 
 	printf("reserved: ");
 	for (size_t i = 0; i < machine->nr_pools; i++, pool++) {
-		if (!pool->nr)
+		if (!pool->nr && !pool->overcommit)
 			continue;
-		printf("%s%ju of %s (%ju free)", any ? ", " : "", (uintmax_t)pool->nr,
+		printf("%s%ju of %s (%ju free", any ? ", " : "", (uintmax_t)pool->nr,
 		       bytes_text(pool->size).text, (uintmax_t)pool->free);
+		if (pool->overcommit)
+			printf(", %ju more when needed", (uintmax_t)pool->overcommit);
+		putchar(')');
 		any = true;
 	}
 	puts(any ? "" : "none");
