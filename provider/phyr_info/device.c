@@ -68,15 +68,15 @@ static void complain_of_name(const struct devices *devices, const char *name)
 
 static bool choose_device(struct devices *devices, const char *name)
 {
+	bool found = false;
+
 	for (size_t i = 0; i < devices->nr; i++) {
-		if (!strcmp(devices->device[i].name, name)) {
-			devices->device[0] = devices->device[i];
-			devices->nr = 1;
-			return true;
-		}
+		devices->device[i].hidden = strcmp(devices->device[i].name, name);
+		found |= !devices->device[i].hidden;
 	}
-	complain_of_name(devices, name);
-	return false;
+	if (!found)
+		complain_of_name(devices, name);
+	return found;
 }
 
 bool devices_list(struct devices *devices, int netlink, const char *name)

@@ -4,7 +4,8 @@
  *
  * A hint is given where it is true, and once, with all the devices that it is about. Its commands
  * are for the machine at hand: they name its devices, and do what is the next thing to do. Some
- * hints have none, as nothing helps.
+ * hints have none, as nothing helps. What takes all Soft-RoCE devices away makes all again, hidden
+ * ones too.
  */
 #define _GNU_SOURCE
 #include <pwd.h>
@@ -46,11 +47,35 @@ static struct hint *hint_add(struct hints *hints, const char *name, const char *
 
 /* The kernel's side of a device. */
 
+/*
+ * Comes before what loads a module: if that is refused, devices were taken away for nothing.
+ * Without files there are none to sign yet, but there will be.
+ */
+static void must_be_signed(struct hints *hints, const struct machine *machine,
+			   const struct module *module)
+{
+	struct hint *hint;
+
+	if (!machine->signed_only || (module->installed && !module->is_unsigned))
+		return;
+	hint = hint_add(hints, "modules-not-signed",
+			"this kernel refuses modules that are not signed by a key that it trusts (%s); once phyr's are installed, and before they are loaded",
+			machine->signed_only);
+	strings_add(&hint->commands,
+		    "for file in /lib/modules/%s/updates/phyr/*.ko; do /lib/modules/%s/build/scripts/sign-file sha256 KEY CERTIFICATE $file; done",
+		    machine->kernel, machine->kernel);
+}
+
 static struct hint *install(struct hints *hints, const struct machine *machine,
 			    const struct module *module)
 {
 	struct hint *hint;
 
+	if (machine->modules_hidden)
+		return hint_add(hints, "modules-hidden",
+				"there is no /lib/modules/%s: a container does not see the host's modules; ask phyr_info on the host what is missing",
+				machine->kernel);
+	must_be_signed(hints, machine, module);
 	if (module->unknown_to_modprobe) {
 		hint = hint_add(hints, "depmod",
 				"phyr's modules are there, but modprobe does not know them");
@@ -64,20 +89,27 @@ static struct hint *install(struct hints *hints, const struct machine *machine,
 	return hint;
 }
 
-static void make_rxe_again(struct hint *hint, const struct device *device)
+static void make_rxes_again(struct hint *hint, const struct devices *devices)
 {
-	strings_add(&hint->commands, "rdma link add %s type rxe netdev %s", device->name,
-		    device->netdev[0] ? device->netdev : "INTERFACE");
+	const struct device *device = devices->device;
+
+	for (size_t i = 0; i < devices->nr; i++, device++)
+		if (is_rxe(device))
+			strings_add(&hint->commands, "rdma link add %s type rxe netdev %s",
+				    device->name,
+				    device->netdev[0] ? device->netdev : "INTERFACE");
 }
 
-static struct hint *load_rxe(struct hints *hints, const struct device *device)
+static struct hint *load_rxe(struct hints *hints, const struct machine *machine,
+			     const struct devices *devices)
 {
 	struct hint *hint;
 
+	must_be_signed(hints, machine, &machine->rdma_rxe);
 	hint = hint_add(hints, "rxe-not-loaded",
 			"phyr's rdma_rxe is installed, but not loaded; devices of the other go with it");
 	strings_add(&hint->commands, "modprobe -r rdma_rxe; modprobe rdma_rxe");
-	make_rxe_again(hint, device);
+	make_rxes_again(hint, devices);
 	return hint;
 }
 
@@ -115,6 +147,7 @@ static struct hint *livepatch_possible(struct hints *hints, const struct machine
 	}
 	if (!machine->phyr_umem.installed)
 		return install(hints, machine, &machine->phyr_umem);
+	must_be_signed(hints, machine, &machine->phyr_umem);
 	if (machine->livepatch == LIVEPATCH_OFF) {
 		hint = hint_add(hints, "livepatch-off",
 				"the livepatch was disabled, and must be loaded again");
@@ -128,14 +161,14 @@ static struct hint *livepatch_possible(struct hints *hints, const struct machine
 }
 
 static void kernel_hints(struct hints *hints, const struct device *device,
-			 const struct machine *machine)
+			 const struct machine *machine, const struct devices *devices)
 {
 	struct hint *hint;
 
 	if (through_phyr(device))
 		return;
 	if (is_rxe(device))
-		hint = machine->rdma_rxe.installed ? load_rxe(hints, device) :
+		hint = machine->rdma_rxe.installed ? load_rxe(hints, machine, devices) :
 		       install(hints, machine, &machine->rdma_rxe);
 	else
 		hint = livepatch_impossible(hints, device, machine);
@@ -194,6 +227,11 @@ static void stale_hint(struct hints *hints, const struct machine *machine,
 
 	if (!machine->phyr.stale && !machine->rdma_rxe.stale && !machine->phyr_umem.stale)
 		return;
+	must_be_signed(hints, machine, &machine->phyr);
+	if (machine->rdma_rxe.ours)
+		must_be_signed(hints, machine, &machine->rdma_rxe);
+	if (machine->phyr_umem.loaded)
+		must_be_signed(hints, machine, &machine->phyr_umem);
 	hint = hint_add(hints, "stale-modules",
 			"the modules of phyr that are loaded are not those that are installed");
 	if (machine->phyr_umem.loaded)
@@ -204,11 +242,10 @@ static void stale_hint(struct hints *hints, const struct machine *machine,
 	strings_add(&hint->commands, "modprobe -r phyr");
 	if (machine->phyr_umem.loaded)
 		strings_add(&hint->commands, "modprobe phyr_umem");
-	if (machine->rdma_rxe.ours)
+	if (machine->rdma_rxe.ours) {
 		strings_add(&hint->commands, "modprobe rdma_rxe");
-	for (size_t i = 0; i < devices->nr; i++)
-		if (devices->device[i].way == WAY_RXE)
-			make_rxe_again(hint, &devices->device[i]);
+		make_rxes_again(hint, devices);
+	}
 }
 
 static void memlock_hint(struct hints *hints, const struct machine *machine)
@@ -240,7 +277,7 @@ static void memlock_hint(struct hints *hints, const struct machine *machine)
 static const char *thp_wanted(const struct devices *devices)
 {
 	for (size_t i = 0; i < devices->nr; i++)
-		if (devices->device[i].provider != PROVIDER_PHYR)
+		if (!devices->device[i].hidden && devices->device[i].provider != PROVIDER_PHYR)
 			return "always";
 	return "madvise";
 }
@@ -268,9 +305,11 @@ void hints_find(struct hints *hints, const struct machine *machine, const struct
 {
 	*hints = (struct hints){ 0 };
 	for (size_t i = 0; i < devices->nr; i++)
-		kernel_hints(hints, &devices->device[i], machine);
+		if (!devices->device[i].hidden)
+			kernel_hints(hints, &devices->device[i], machine, devices);
 	for (size_t i = 0; i < devices->nr; i++)
-		provider_hints(hints, &devices->device[i], devices);
+		if (!devices->device[i].hidden)
+			provider_hints(hints, &devices->device[i], devices);
 	stale_hint(hints, machine, devices);
 	memlock_hint(hints, machine);
 	huge_page_hint(hints, machine, devices);

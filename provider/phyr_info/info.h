@@ -88,6 +88,7 @@ struct module {
 	bool ours;		/* what is loaded */
 	bool installed;		/* modprobe would load ours */
 	bool unknown_to_modprobe;	/* ours is there, but depmod has not been run */
+	bool is_unsigned;	/* what is installed */
 	bool stale;		/* ours is loaded, but not the one that is installed */
 };
 
@@ -105,6 +106,8 @@ struct machine {
 	struct module phyr;
 	struct module rdma_rxe;
 	struct module phyr_umem;
+	bool modules_hidden;	/* a container has not the kernel's /lib/modules */
+	const char *signed_only;	/* why modules must be signed; NULL: they need not */
 	enum livepatch livepatch;
 	bool can_livepatch;	/* the kernel has livepatches, ... */
 	bool foreign_core;	/* ... but the RDMA core is not its own */
@@ -148,6 +151,7 @@ struct device {
 	char name[64];
 	char driver[64];	/* "" if the kernel does not tell */
 	char netdev[64];	/* on which Soft-RoCE is; "" for others */
+	bool hidden;		/* another one was asked for */
 	enum way way;
 	enum provider provider;
 	char provider_file[PATH_MAX];	/* libphyr's, if it is that */
@@ -155,6 +159,7 @@ struct device {
 	size_t nr_counters;
 };
 
+/* All of the machine: what mends one may take others away, which must be made again. */
 struct devices {
 	struct device *device;
 	size_t nr;
@@ -162,8 +167,8 @@ struct devices {
 };
 
 /*
- * All devices, or the one of that name. False after a complaint if they cannot be listed, or there
- * is none of that name. That there are none at all is complained of, too.
+ * All devices; if there is a name, those of another are hidden. False after a complaint if they
+ * cannot be listed, or there is none of that name; also, but true, if there are none at all.
  */
 bool devices_list(struct devices *devices, int netlink, const char *name);
 void devices_look(struct devices *devices, int netlink, const struct machine *machine);

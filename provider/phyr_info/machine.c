@@ -76,15 +76,21 @@ static bool holds(const char *path, const void *what, size_t len)
 	return found;
 }
 
+/* Compressed files keep to themselves what they hold. */
+static bool is_plain(const char *file)
+{
+	size_t len = strlen(file);
+
+	return len > 3 && !strcmp(file + len - 3, ".ko");
+}
+
 static bool is_stale(const char *name, const char *file)
 {
 	char path[PATH_MAX], note[256];
-	size_t len = strlen(file);
 	ssize_t got;
 	int fd;
 
-	/* Compressed files keep to themselves what they hold. */
-	if (len < 3 || strcmp(file + len - 3, ".ko"))
+	if (!is_plain(file))
 		return false;
 	snprintf(path, sizeof(path), "/sys/module/%s/notes/.note.gnu.build-id", name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -95,19 +101,48 @@ static bool is_stale(const char *name, const char *file)
 	return got > 0 && !holds(file, note, got);
 }
 
-static void look_at_module(struct module *module, const char *kernel, const char *name,
+/* As the kernel looks for it: at the very end. */
+static bool is_unsigned(const char *path)
+{
+	static const char magic[] = "~Module signature appended~\n";
+	char end[sizeof(magic) - 1];
+	FILE *file;
+	bool known;
+
+	if (!is_plain(path))
+		return false;
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	known = !fseek(file, -(long)sizeof(end), SEEK_END) && fread(end, sizeof(end), 1, file);
+	fclose(file);
+	return known && memcmp(end, magic, sizeof(end));
+}
+
+static void look_at_module(struct module *module, const char *dir, const char *name,
 			   bool needs_phyr)
 {
-	char dir[128], file[PATH_MAX];
+	char file[PATH_MAX];
 
-	snprintf(dir, sizeof(dir), "/lib/modules/%s", kernel);
 	find_installed(dir, name, needs_phyr, file, sizeof(file));
 	module->loaded = exists("/sys/module/%s", name);
 	module->ours = module->loaded &&
 		       (!needs_phyr || exists("/sys/module/phyr/holders/%s", name));
 	module->installed = file[0];
 	module->unknown_to_modprobe = !file[0] && exists("%s/updates/phyr/%s.ko", dir, name);
+	module->is_unsigned = is_unsigned(file);
 	module->stale = module->ours && file[0] && is_stale(name, file);
+}
+
+static void look_at_modules(struct machine *machine)
+{
+	char dir[128];
+
+	snprintf(dir, sizeof(dir), "/lib/modules/%s", machine->kernel);
+	machine->modules_hidden = !exists("%s", dir);
+	look_at_module(&machine->phyr, dir, "phyr", false);
+	look_at_module(&machine->rdma_rxe, dir, "rdma_rxe", true);
+	look_at_module(&machine->phyr_umem, dir, "phyr_umem", true);
 }
 
 static enum livepatch look_at_livepatch(const struct module *phyr_umem)
@@ -143,8 +178,6 @@ static bool has_foreign_core(void)
 	return read_text(taint, sizeof(taint), "/sys/module/ib_core/taint") && strchr(taint, 'O');
 }
 
-/* Memory. */
-
 /* The word in brackets of "always [madvise] never"; "" if the file is not there. */
 __printf(3, 4)
 static void read_choice(char *choice, size_t len, const char *format, ...)
@@ -163,6 +196,20 @@ static void read_choice(char *choice, size_t len, const char *format, ...)
 	if (word)
 		snprintf(choice, len, "%.*s", (int)strcspn(word + 1, "]"), word + 1);
 }
+
+/* Secure Boot alone requires nothing; but it is why many a kernel locks itself down. */
+static const char *why_signed_only(void)
+{
+	char text[32];
+
+	if (read_text(text, sizeof(text), "/sys/module/module/parameters/sig_enforce") &&
+	    !strcmp(text, "Y"))
+		return "module.sig_enforce";
+	read_choice(text, sizeof(text), "/sys/kernel/security/lockdown");
+	return text[0] && strcmp(text, "none") ? "its lockdown, as with Secure Boot" : NULL;
+}
+
+/* Memory. */
 
 /* Newer kernels have a choice for each size; "inherit" is the one for all. */
 static bool can_be_huge(const char *thp)
@@ -220,9 +267,8 @@ void machine_look(struct machine *machine)
 	*machine = (struct machine){ 0 };
 	if (!uname(&uts))
 		snprintf(machine->kernel, sizeof(machine->kernel), "%s", uts.release);
-	look_at_module(&machine->phyr, machine->kernel, "phyr", false);
-	look_at_module(&machine->rdma_rxe, machine->kernel, "rdma_rxe", true);
-	look_at_module(&machine->phyr_umem, machine->kernel, "phyr_umem", true);
+	look_at_modules(machine);
+	machine->signed_only = why_signed_only();
 	machine->livepatch = look_at_livepatch(&machine->phyr_umem);
 	machine->can_livepatch = exists("/sys/kernel/livepatch");
 	machine->foreign_core = has_foreign_core();

@@ -125,6 +125,8 @@ bool mrs_look(struct mrs *mrs, const struct devices *devices, int netlink, uint3
 		return false;
 	}
 	for (size_t i = 0; i < devices->nr; i++) {
+		if (devices->device[i].hidden)
+			continue;
 		search.device = &devices->device[i];
 		err = nldev_mrs(netlink, search.device->index, add_mr, &search);
 		if (err) {

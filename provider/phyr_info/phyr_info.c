@@ -158,7 +158,7 @@ static bool show_devices(const struct options *opts, struct devices *devices, in
 		print_devices(&machine, devices, &hints);
 	hints_free(&hints);
 	for (size_t i = 0; i < devices->nr; i++)
-		all &= through_phyr(&devices->device[i]);
+		all &= devices->device[i].hidden || through_phyr(&devices->device[i]);
 	return all;
 }
 

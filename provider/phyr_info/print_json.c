@@ -144,7 +144,8 @@ void print_devices_json(const struct machine *machine, const struct devices *dev
 
 	add_text(document, "kernel", machine->kernel);
 	for (size_t i = 0; i < devices->nr; i++)
-		append(array, device_json(&devices->device[i]));
+		if (!devices->device[i].hidden)
+			append(array, device_json(&devices->device[i]));
 	add(document, "devices", array);
 	add(document, "modules", modules_json(machine));
 	add_text(document, "livepatch", livepatch_name(machine->livepatch));

@@ -122,7 +122,8 @@ void print_devices(const struct machine *machine, const struct devices *devices,
 		   const struct hints *hints)
 {
 	for (size_t i = 0; i < devices->nr; i++)
-		print_device(&devices->device[i], machine);
+		if (!devices->device[i].hidden)
+			print_device(&devices->device[i], machine);
 	print_machine(machine);
 	for (size_t i = 0; i < hints->nr; i++)
 		print_hint(&hints->hint[i]);
