@@ -14,6 +14,8 @@
 
 #include "info.h"
 
+#define VERBS "/sys/class/infiniband_verbs"
+
 bool is_rxe(const struct device *device)
 {
 	return !strcmp(device->driver, "rxe");
@@ -122,6 +124,21 @@ static enum way find_way(const struct device *device, const struct machine *mach
 	}
 }
 
+/* Of all uverbs devices, the one that is about this. */
+static void find_uverbs(struct device *device)
+{
+	DIR *dir = opendir(VERBS);
+	struct dirent *entry;
+	char name[64];
+
+	while (dir && (entry = readdir(dir)))
+		if (read_text(name, sizeof(name), VERBS "/%s/ibdev", entry->d_name) &&
+		    !strcmp(name, device->name))
+			snprintf(device->uverbs, sizeof(device->uverbs), "%s", entry->d_name);
+	if (dir)
+		closedir(dir);
+}
+
 static int is_ours(const struct dirent *entry)
 {
 	return !strncmp(entry->d_name, "phyr_", 5);
@@ -155,6 +172,7 @@ void devices_look(struct devices *devices, int netlink, const struct machine *ma
 {
 	struct device *device = devices->device;
 
+	devices->has_verbs = exists(VERBS "/abi_version");
 	for (size_t i = 0; i < devices->nr; i++, device++) {
 		if (nldev_driver(netlink, device->index, device->driver, sizeof(device->driver)))
 			device->driver[0] = '\0';
@@ -162,6 +180,7 @@ void devices_look(struct devices *devices, int netlink, const struct machine *ma
 						 "/sys/class/infiniband/%s/parent", device->name))
 			device->netdev[0] = '\0';
 		device->way = find_way(device, machine);
+		find_uverbs(device);
 		read_counters(device);
 	}
 }

@@ -18,6 +18,8 @@
 
 #define INSTALL "cmake -B build -DBUILD_TESTING=OFF && cmake --build build && " \
 	"cmake --install build && ldconfig && depmod"
+#define INSTALL_WITHOUT_MODULES "cmake -B build -DBUILD_TESTING=OFF -DPHYR_KERNELS= && " \
+	"cmake --build build && cmake --install build && ldconfig"
 
 static struct hint *hint_find(struct hints *hints, const char *name)
 {
@@ -186,35 +188,111 @@ static void not_first(struct hint *hint)
 	strings_add(&hint->commands, "export IBV_DRIVERS=phyr");
 }
 
-static void provider_hints(struct hints *hints, const struct device *device,
-			   const struct devices *devices)
+/* The variable that libibverbs reads: the old name hides the new one. */
+static const char *drivers_variable(void)
+{
+	return getenv("RDMAV_DRIVERS") ? "RDMAV_DRIVERS" :
+	       getenv("IBV_DRIVERS") ? "IBV_DRIVERS" : NULL;
+}
+
+static struct hint *crash(struct hints *hints, enum crash crash)
+{
+	const char *variable = crash == CRASH_ENVIRONMENT ? drivers_variable() : NULL;
+	struct hint *hint;
+
+	if (crash == CRASH_PHYR)
+		return hint_add(hints, "provider-crashes",
+				"libphyr crashes when libibverbs loads it; please report this");
+	hint = hint_add(hints, "provider-crashes",
+			"a provider crashes when libibverbs loads it, and with it any program; %s names it",
+			variable ? variable : "a file in /etc/libibverbs.d");
+	if (variable)
+		strings_add(&hint->commands, "unset %s", variable);
+	else /* The last one of which there is word. */
+		strings_add(&hint->commands,
+			    "LD_DEBUG=files phyr_info 2>&1 >/dev/null | grep 'calling init:.*rdmav' | tail -n 1");
+	return hint;
+}
+
+static struct hint *no_node(struct hints *hints, const struct device *device)
+{
+	unsigned int major, minor;
+	struct hint *hint;
+	char numbers[32];
+
+	hint = hint_add(hints, "no-device-node",
+			"programs do not find the device, as it is not in /dev/infiniband; a container must be given it (--device /dev/infiniband), else");
+	if (!read_text(numbers, sizeof(numbers), "/sys/class/infiniband_verbs/%s/dev",
+		       device->uverbs) || sscanf(numbers, "%u:%u", &major, &minor) != 2)
+		return hint;
+	strings_add(&hint->commands, "mkdir -p /dev/infiniband");
+	strings_add(&hint->commands, "mknod -m 666 /dev/infiniband/%s c %u %u", device->uverbs,
+		    major, minor);
+	return hint;
+}
+
+/* Why libibverbs does not list it, if that is not for want of a provider. */
+static struct hint *not_listed(struct hints *hints, const struct device *device,
+			       const struct devices *devices)
 {
 	struct hint *hint;
 
-	switch (device->provider) {
-	case PROVIDER_OTHER:
-	case PROVIDER_NONE:
-		if (devices->provider_installed) {
-			hint = hint_add(hints, "provider-not-first",
-					"programs do not get libphyr, which prepares memory for registration");
-			not_first(hint);
-		} else {
-			if (hint_find(hints, "not-installed"))
-				return;
-			hint = hint_add(hints, "provider-not-installed",
-					"libphyr, which prepares memory for registration, is not installed; in phyr's source");
-			strings_add(&hint->commands, INSTALL);
-		}
-		break;
-	case PROVIDER_UNKNOWN:
+	if (!devices->has_verbs) {
 		hint = hint_add(hints, "no-verbs",
-				"libibverbs lists no devices, so programs find none");
+				"programs find no devices, as the module ib_uverbs is not loaded");
 		strings_add(&hint->commands, "modprobe ib_uverbs");
+		return hint;
+	}
+	if (device->uverbs[0] && !exists("/dev/infiniband/%s", device->uverbs))
+		return no_node(hints, device);
+	return NULL;
+}
+
+static struct hint *not_ours(struct hints *hints, const struct machine *machine,
+			     const struct devices *devices)
+{
+	struct hint *hint;
+
+	if (devices->crash == CRASH_PHYR)
+		return crash(hints, devices->crash);
+	if (devices->provider_installed) {
+		hint = hint_add(hints, "provider-not-first",
+				"programs do not get libphyr, which prepares memory for registration");
+		not_first(hint);
+		return hint;
+	}
+	if (hint_find(hints, "not-installed"))
+		return NULL;
+	hint = hint_add(hints, "provider-not-installed",
+			"libphyr, which prepares memory for registration, is not installed; in phyr's source");
+	strings_add(&hint->commands, machine->modules_hidden ? INSTALL_WITHOUT_MODULES : INSTALL);
+	return hint;
+}
+
+static void provider_hints(struct hints *hints, const struct device *device,
+			   const struct machine *machine, const struct devices *devices)
+{
+	struct hint *hint = NULL;
+
+	switch (device->provider) {
+	case PROVIDER_UNKNOWN:
+		hint = devices->crash ? crash(hints, devices->crash) :
+		       not_listed(hints, device, devices);
+		break;
+	case PROVIDER_NONE:
+		hint = not_listed(hints, device, devices);
+		if (!hint)
+			hint = not_ours(hints, machine, devices);
+		break;
+	case PROVIDER_RXE:
+	case PROVIDER_OTHER:
+		hint = not_ours(hints, machine, devices);
 		break;
 	default:
-		return;
+		break;
 	}
-	strings_add(&hint->devices, "%s", device->name);
+	if (hint)
+		strings_add(&hint->devices, "%s", device->name);
 }
 
 /* The machine. */
@@ -309,7 +387,7 @@ void hints_find(struct hints *hints, const struct machine *machine, const struct
 			kernel_hints(hints, &devices->device[i], machine, devices);
 	for (size_t i = 0; i < devices->nr; i++)
 		if (!devices->device[i].hidden)
-			provider_hints(hints, &devices->device[i], devices);
+			provider_hints(hints, &devices->device[i], machine, devices);
 	stale_hint(hints, machine, devices);
 	memlock_hint(hints, machine);
 	huge_page_hint(hints, machine, devices);

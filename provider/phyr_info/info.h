@@ -134,9 +134,18 @@ enum way {
 enum provider {
 	PROVIDER_NOT_ASKED,	/* no Soft-RoCE */
 	PROVIDER_PHYR,
+	PROVIDER_RXE,		/* rdma-core's */
 	PROVIDER_OTHER,
-	PROVIDER_NONE,		/* no provider knows the device */
+	PROVIDER_NONE,		/* libibverbs does not list the device, or no provider knows it */
 	PROVIDER_UNKNOWN,	/* libibverbs did not get so far */
+};
+
+/* When loading providers ends the process. */
+enum crash {
+	CRASH_NONE,
+	CRASH_ENVIRONMENT,	/* with the environment as it is, but not without its providers */
+	CRASH_CONFIGURED,	/* also without them */
+	CRASH_PHYR,		/* if libphyr is asked for */
 };
 
 #define MAX_COUNTERS 16
@@ -152,9 +161,10 @@ struct device {
 	char driver[64];	/* "" if the kernel does not tell */
 	char netdev[64];	/* on which Soft-RoCE is; "" for others */
 	bool hidden;		/* another one was asked for */
+	char uverbs[256];	/* what programs open, in /dev/infiniband; "" if there is none */
 	enum way way;
 	enum provider provider;
-	char provider_file[PATH_MAX];	/* libphyr's, if it is that */
+	char provider_file[PATH_MAX];
 	struct counter counters[MAX_COUNTERS];	/* phyr's */
 	size_t nr_counters;
 };
@@ -163,7 +173,9 @@ struct device {
 struct devices {
 	struct device *device;
 	size_t nr;
+	bool has_verbs;			/* ib_uverbs is loaded */
 	bool provider_installed;	/* programs find ours if they ask for it */
+	enum crash crash;
 };
 
 /*

@@ -80,7 +80,7 @@ static struct json_object *device_json(const struct device *device)
 	add_text(object, "netdev", device->netdev);
 	add_bool(object, "through_phyr", through_phyr(device));
 	add_text(object, "way", way_name(device->way));
-	add_text(object, "provider", is_rxe(device) ? provider_name(device->provider) : NULL);
+	add_text(object, "provider", provider_name(device->provider));
 	add_text(object, "provider_file", device->provider_file);
 	add(object, "counters", device->nr_counters ? counters_json(device) : NULL);
 	return object;

@@ -5,10 +5,11 @@
  * libibverbs knows when it has listed the devices: it loads the providers that the environment and
  * /etc/libibverbs.d name, and the first one that takes a device has it. If libphyr is among
  * those it has loaded, libphyr says whether the device is its own. We are not linked with it, as it
- * would be there always.
+ * would be there always. Any other is known by its file.
  *
  * Providers are loaded once in the life of a process. So every question is put by a process of its
- * own: what does the environment give, and if not libphyr, what would IBV_DRIVERS=phyr?
+ * own: what does the environment give, and if not libphyr, what would IBV_DRIVERS=phyr? Providers
+ * may end that process as they are loaded: then it did not get so far as to say that it is done.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -25,18 +26,28 @@
 
 /* As programs are linked with, whatever name it has as a provider. */
 #define LIBPHYR "libphyr.so.1"
+/* With a version after it, librxe is never linked with: it is a provider only. */
+#define LIBRXE "librxe-rdmav"
 
 struct answer {
 	enum provider provider;
 	char file[PATH_MAX];
 };
 
+struct answers {
+	bool done;
+	struct answer of[];	/* each device */
+};
+
+/* NULL: not known. */
 const char *provider_name(enum provider provider)
 {
 	static const char *const names[] = {
 		[PROVIDER_PHYR]		= "libphyr",
-		[PROVIDER_OTHER]	= "librxe",
+		[PROVIDER_RXE]		= "librxe",
+		[PROVIDER_OTHER]	= "other",
 		[PROVIDER_NONE]		= "none",
+		[PROVIDER_UNKNOWN]	= NULL,
 	};
 
 	return names[provider];
@@ -53,42 +64,60 @@ static is_supported_fn find_libphyr(void)
 	return libphyr ? (is_supported_fn)dlsym(libphyr, "phyrdv_is_supported") : NULL;
 }
 
-static void answer(struct answer *answer, struct ibv_device *device, is_supported_fn is_supported)
+/*
+ * The object with the provider's operations, as libibverbs tells providers to keep it: a pointer,
+ * next after what programs see of a device. dladdr looks it up without following it.
+ */
+static const void *operations(const struct ibv_device *device)
 {
-	Dl_info info;
+	const void *operations;
 
-	answer->provider = PROVIDER_OTHER;
-	if (!is_supported || !is_supported(device))
-		return;
-	answer->provider = PROVIDER_PHYR;
-	if (dladdr((void *)is_supported, &info))
-		snprintf(answer->file, sizeof(answer->file), "%s", info.dli_fname);
+	memcpy(&operations, device + 1, sizeof(operations));
+	return operations;
 }
 
-static void answer_all(struct answer *answers, const struct devices *devices)
+static void answer(struct answer *answer, struct ibv_device *device, is_supported_fn is_supported)
+{
+	bool ours = is_supported && is_supported(device);
+	Dl_info info;
+
+	answer->provider = ours ? PROVIDER_PHYR : PROVIDER_OTHER;
+	if (!dladdr(ours ? (void *)is_supported : operations(device), &info))
+		return;
+	snprintf(answer->file, sizeof(answer->file), "%s", info.dli_fname);
+	if (!ours && !strncmp(basename(answer->file), LIBRXE, strlen(LIBRXE)))
+		answer->provider = PROVIDER_RXE;
+}
+
+static void answer_all(struct answers *answers, const struct devices *devices)
 {
 	struct ibv_device **list = ibv_get_device_list(NULL);
 	is_supported_fn is_supported;
 
-	if (!list)
+	if (!list) {
+		complain("libibverbs does not list devices: %s", strerror(errno));
 		return;
+	}
 	is_supported = find_libphyr();
 	for (size_t i = 0; i < devices->nr; i++) {
-		answers[i].provider = PROVIDER_NONE;
+		answers->of[i].provider = PROVIDER_NONE;
 		for (struct ibv_device **one = list; *one; one++)
 			if (!strcmp(ibv_get_device_name(*one), devices->device[i].name))
-				answer(&answers[i], *one, is_supported);
+				answer(&answers->of[i], *one, is_supported);
 	}
 	ibv_free_device_list(list);
 }
 
-/* RDMAV_DRIVERS is IBV_DRIVERS' old name, and goes before it. */
+/* RDMAV_DRIVERS is IBV_DRIVERS' old name, and goes before it. "": those of /etc/libibverbs.d. */
 static void pretend(const char *drivers)
 {
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
 	unsetenv("RDMAV_DRIVERS");
-	setenv("IBV_DRIVERS", drivers, 1);
+	if (*drivers)
+		setenv("IBV_DRIVERS", drivers, 1);
+	else
+		unsetenv("IBV_DRIVERS");
 	/* If it is not there, libibverbs complains of it. */
 	if (null >= 0)
 		dup2(null, STDERR_FILENO);
@@ -96,14 +125,19 @@ static void pretend(const char *drivers)
 
 /* In the process that wants to know. */
 
-/* An environment of @drivers, or as it is if that is NULL. */
-static void ask(struct answer *answers, const struct devices *devices, const char *drivers)
+static void forget(struct answers *answers, const struct devices *devices)
 {
-	int status;
+	answers->done = false;
+	for (size_t i = 0; i < devices->nr; i++)
+		answers->of[i] = (struct answer){ .provider = PROVIDER_UNKNOWN };
+}
+
+/* In an environment of @drivers, or as it is if that is NULL. False if a provider crashes. */
+static bool ask(struct answers *answers, const struct devices *devices, const char *drivers)
+{
 	pid_t pid;
 
-	for (size_t i = 0; i < devices->nr; i++)
-		answers[i].provider = PROVIDER_UNKNOWN;
+	forget(answers, devices);
 	fflush(stdout);
 	pid = fork();
 	if (pid < 0)
@@ -112,53 +146,66 @@ static void ask(struct answer *answers, const struct devices *devices, const cha
 		if (drivers)
 			pretend(drivers);
 		answer_all(answers, devices);
+		answers->done = true;
 		_exit(0);
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	if (WIFSIGNALED(status) && !drivers)
-		complain("a provider of libibverbs crashes (signal %d): see IBV_DRIVERS",
-			 WTERMSIG(status));
+	if (!answers->done)
+		forget(answers, devices);
+	return answers->done;
 }
 
-static bool any_rxe(const struct devices *devices, const struct answer *answers,
+static bool any_rxe(const struct devices *devices, const struct answers *answers,
 		    enum provider provider)
 {
 	for (size_t i = 0; i < devices->nr; i++)
-		if (is_rxe(&devices->device[i]) && answers[i].provider == provider)
+		if (is_rxe(&devices->device[i]) && answers->of[i].provider == provider)
 			return true;
 	return false;
 }
 
-static void take_answers(struct devices *devices, const struct answer *answers)
+static void take_answers(struct devices *devices, const struct answers *answers)
 {
 	struct device *device = devices->device;
 
 	for (size_t i = 0; i < devices->nr; i++, device++) {
 		if (!is_rxe(device))
 			continue;
-		device->provider = answers[i].provider;
+		device->provider = answers->of[i].provider;
 		snprintf(device->provider_file, sizeof(device->provider_file), "%s",
-			 answers[i].file);
+			 answers->of[i].file);
 	}
+}
+
+/* Of all that the environment may give, and what it would if told. */
+static void ask_all(struct devices *devices, struct answers *answers)
+{
+	if (!ask(answers, devices, NULL)) {
+		take_answers(devices, answers);
+		devices->crash = ask(answers, devices, "") ? CRASH_ENVIRONMENT : CRASH_CONFIGURED;
+		return;
+	}
+	take_answers(devices, answers);
+	devices->provider_installed = any_rxe(devices, answers, PROVIDER_PHYR);
+	if (!any_rxe(devices, answers, PROVIDER_RXE) &&
+	    !any_rxe(devices, answers, PROVIDER_OTHER) && !any_rxe(devices, answers, PROVIDER_NONE))
+		return;
+	if (!ask(answers, devices, "phyr"))
+		devices->crash = CRASH_PHYR;
+	devices->provider_installed |= any_rxe(devices, answers, PROVIDER_PHYR);
 }
 
 void providers_look(struct devices *devices)
 {
-	size_t room = devices->nr * sizeof(struct answer);
-	struct answer *answers;
+	size_t room = sizeof(struct answers) + devices->nr * sizeof(struct answer);
+	struct answers *answers;
 
 	if (!devices->nr)
 		return;
 	answers = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (answers == MAP_FAILED)
 		die("no memory");
-	ask(answers, devices, NULL);
-	take_answers(devices, answers);
-	devices->provider_installed = any_rxe(devices, answers, PROVIDER_PHYR);
-	if (any_rxe(devices, answers, PROVIDER_OTHER) || any_rxe(devices, answers, PROVIDER_NONE)) {
-		ask(answers, devices, "phyr");
-		devices->provider_installed |= any_rxe(devices, answers, PROVIDER_PHYR);
-	}
+	ask_all(devices, answers);
 	munmap(answers, room);
 }
