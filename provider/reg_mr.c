@@ -61,21 +61,35 @@ static void say(struct ibv_pd *pd, void *addr, size_t length, const struct prepa
 	errno = error;
 }
 
-struct ibv_mr *phyr_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova, int access)
+/* No cancellation: with an MR that nobody knows of, printing would be a bad place for it. */
+static struct ibv_mr *reg_mr_and_say(const struct prepare_policy *policy, struct ibv_pd *pd,
+				     void *addr, size_t length, uint64_t iova, int access)
 {
-	struct prepare_report report = {};
+	struct prepare_report report;
 	struct ibv_mr *mr;
 	uint64_t begin;
+	int cancel;
 
-	pthread_once(&environment_read, read_environment);
-	prepare(addr, length, access, asked ? asked : &environment, &report);
-
-	if (!debug)
-		return engine_reg_mr(pd, addr, length, iova, access);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	prepare(addr, length, access, policy, &report);
 	begin = now_ns();
 	mr = engine_reg_mr(pd, addr, length, iova, access);
 	say(pd, addr, length, &report, mr, now_ns() - begin);
+	pthread_setcancelstate(cancel, NULL);
 	return mr;
+}
+
+struct ibv_mr *phyr_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova, int access)
+{
+	const struct prepare_policy *policy;
+	struct prepare_report report;
+
+	pthread_once(&environment_read, read_environment);
+	policy = asked ? asked : &environment;
+	if (debug)
+		return reg_mr_and_say(policy, pd, addr, length, iova, access);
+	prepare(addr, length, access, policy, &report);
+	return engine_reg_mr(pd, addr, length, iova, access);
 }
 
 struct ibv_mr *phyr_reg_mr_with(const struct prepare_policy *policy, struct ibv_pd *pd, void *addr,
