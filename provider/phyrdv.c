@@ -67,8 +67,9 @@ int phyrdv_query_device(struct ibv_context *context, struct phyrdv_device_attr *
 		return EINVAL;
 
 	fill_attr_out_ptr(command, PHYR_IB_ATTR_DEVICE_QUERY_RESP, &info);
-	error = execute(context, command);
-	if (error && error != EOPNOTSUPP)
+	/* A stock driver has nothing to tell, which is an answer. */
+	error = execute_ioctl(context, command);
+	if (error && error != EPROTONOSUPPORT)
 		return error;
 
 	if (info.caps & PHYR_IB_DEVICE_CAP_MR_QUERY)
