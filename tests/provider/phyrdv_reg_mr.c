@@ -334,6 +334,45 @@ static int test_fork(const void *arg)
 	return err;
 }
 
+/* --- cancellation ----------------------------------------------------------------------------- */
+
+struct cancelled {
+	struct area area;
+	struct ibv_mr *mr;
+};
+
+static void *register_cancelled(void *arg)
+{
+	struct cancelled *c = arg;
+
+	/* From here on, the next cancellation point would be the end. */
+	pthread_cancel(pthread_self());
+	c->mr = reg_mr(c->area.addr, AREA, ACCESS_ALL, ALL_STEPS);
+	pthread_testcancel();
+	return NULL;
+}
+
+/* Were it the end of the thread, nobody would know of the MR. (With PHYR_DEBUG, it prints.) */
+static int test_cancel(const void *arg)
+{
+	struct cancelled c = {};
+	pthread_t thread;
+	void *result;
+	int err = area_open(&c.area);
+
+	(void)arg;
+	if (pthread_create(&thread, NULL, register_cancelled, &c))
+		die("no thread");
+	pthread_join(thread, &result);
+	if (!err && !c.mr)
+		err = fail("the thread was cancelled while it registered memory");
+	if (!err && result != PTHREAD_CANCELED)
+		err = fail("the thread was not cancelled afterwards");
+	err = mr_dereg(&c.mr) ?: err;
+	area_close(&c.area);
+	return err;
+}
+
 void add_reg_mr_tests(void)
 {
 	size_t i;
@@ -345,4 +384,5 @@ void add_reg_mr_tests(void)
 	test_add(test_errors, NULL, "reg_mr: errors of ibv_reg_mr()");
 	test_add(test_threads, NULL, "threads register and query at once");
 	test_add(test_fork, NULL, "fork after registration");
+	test_add(test_cancel, NULL, "cancellation waits until the caller has the MR");
 }
