@@ -258,7 +258,8 @@ static int map_malloc(struct backing *b, bool untouched, const struct reason *wh
 		return err;
 	b->start = aligned_alloc(b->page_size, b->len);
 	if (!b->start)
-		return refuse(why, -ENOMEM, "aligned_alloc() has no %zu MiB of memory", b->len / MIB);
+		return refuse(why, -ENOMEM, "aligned_alloc() has no %zu MiB of memory",
+			      b->len / MIB);
 	if (!untouched)
 		memset(b->start, 1, b->len);
 	return 0;

@@ -11,7 +11,7 @@
 
 enum backing_kind {
 	BACKING_4K,
-	BACKING_MALLOC,		/* from malloc()'s heap, in pages as the system's settings have it */
+	BACKING_MALLOC,		/* from malloc()'s heap, in what pages it is given */
 	BACKING_MTHP16K,	/* up to 1 MiB, each twice the one before */
 	BACKING_MTHP32K,
 	BACKING_MTHP64K,

@@ -154,8 +154,7 @@ static bool add_backing(struct options *opts, const char *text)
 	enum backing_kind kind = backing_find(text), *backings;
 
 	if (kind == BACKING_NR_KINDS)
-		return usage_error("no backing '%s'; there are 4k, malloc, mthp16k to mthp1m, thp, huge2m and huge1g",
-				   text);
+		return usage_error("no backing '%s'; see --help for what there is", text);
 	backings = reallocarray(opts->backings, opts->nr_backings + 1, sizeof(*backings));
 	if (!backings)
 		return usage_error("no memory for another backing");

@@ -27,7 +27,8 @@ static void parse_list(const char *list, cpu_set_t *cpus)
 
 	CPU_ZERO(cpus);
 	for (;; list = end + 1) {
-		first = last = strtoul(list, &end, 10);
+		first = strtoul(list, &end, 10);
+		last = first;
 		if (end == list)
 			return;
 		if (*end == '-')
@@ -83,7 +84,7 @@ unsigned int prepare_find_cpus(cpu_set_t *cpus)
 	unsigned int node, count, quota;
 	cpu_set_t of_node;
 
-	/* Of a real-time thread, helpers would be such, and keep others off CPUs that it does not use. */
+	/* Of a real-time thread, helpers would be such, and keep others off more CPUs. */
 	if (is_real_time(sched_getscheduler(0)))
 		return 1;
 	if (sched_getaffinity(0, sizeof(*cpus), cpus) || getcpu(NULL, &node))

@@ -13,7 +13,7 @@
 
 #include <infiniband/phyrdv.h>
 
-#include "prepare.h"
+#include "prepare_parts.h"
 
 #define AUTO (PHYRDV_PREPARE_HUGEPAGE | PHYRDV_PREPARE_POPULATE)
 
@@ -30,7 +30,7 @@ static uint32_t read_steps(void)
 
 	if (!value || !*value)
 		return AUTO;
-	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(value, known[i].name))
 			return known[i].steps;
 	fprintf(stderr, "libphyr: PHYR_PREPARE is '%s', but should be auto, none or collapse; "

@@ -3,15 +3,15 @@
  * Transparent huge pages for private anonymous memory.
  *
  * Where the system's setting is "madvise", MADV_HUGEPAGE has the kernel populate untouched memory
- * with huge pages. Processes, too, have a say (PR_SET_THP_DISABLE), which prctl() tells, and so have
- * mappings: MADV_NOHUGEPAGE. That, our advice would undo, so it has to be known first; but only
- * /proc/self/smaps tells, which goes over the page tables of all mappings below ours.
+ * with huge pages. Processes, too, have a say (PR_SET_THP_DISABLE), which prctl() tells, and so
+ * have mappings: MADV_NOHUGEPAGE. That, our advice would undo, so it has to be known first; but
+ * only /proc/self/smaps tells, which goes over the page tables of all mappings below ours.
  *
  * What a mapping has been advised is its attribute, and where attributes differ there are two
  * mappings. So give MADV_NOHUGEPAGE for the first page alone. If that has become a mapping of its
  * own, the rest had not opted out, and our MADV_HUGEPAGE for all of it joins them again. If not,
- * nothing has changed. (MADV_COLLAPSE would tell by an error. But it has all CPUs put their pages on
- * the LRU lists, and one that a real-time thread occupies may take seconds to answer.)
+ * nothing has changed. (MADV_COLLAPSE would tell by an error. But it has all CPUs put their pages
+ * on the LRU lists, and one that a real-time thread occupies may take seconds to answer.)
  *
  * Shared memory is left to the system's and the mount's setting for it.
  */

@@ -32,8 +32,8 @@
 #define SAMPLES		4
 
 /*
- * The pages are not moved anywhere: without nodes to move them to, move_pages() says where they are.
- * It is one system call, and opens nothing. Containers may forbid it, for moving; then each is
+ * The pages are not moved anywhere: without nodes to move them to, move_pages() says where they
+ * are. It is one system call, and opens nothing. Containers may forbid it, for moving; then each is
  * asked for by itself.
  */
 static bool are_resident(void **at, size_t count, size_t page)
@@ -93,7 +93,7 @@ bool prepare_mapping(int maps, uintptr_t addr, struct range *mapping)
 	return true;
 }
 
-/* The first thread's. Those that glibc makes (MAP_STACK) have opted out: the kernel sees to that. */
+/* The first thread's. Those that glibc makes (MAP_STACK) have opted out, says the kernel. */
 static bool is_stack(int maps, uintptr_t addr)
 {
 	char name[sizeof("[stack]")];
@@ -146,7 +146,7 @@ static enum verdict judge(int maps, const struct procmap_query *found, struct pa
 	part->page_size = found->vma_page_size;
 	part->anonymous = false;
 	if (found->vma_page_size > (size_t)sysconf(_SC_PAGESIZE))
-		return PREPARE;		/* hugetlb; of a device in such pages, there is nothing to populate */
+		return PREPARE;		/* hugetlb (or a device, with nothing to populate) */
 	if (private && !found->inode) {
 		part->anonymous = !is_stack(maps, found->vma_start);
 		return PREPARE;
@@ -215,7 +215,7 @@ static bool scan(struct scan *s)
 {
 	struct pm_scan_arg arg = {
 		.size = sizeof(arg), .start = s->range.start, .end = s->range.end,
-		.vec = (uintptr_t)s->region, .vec_len = sizeof(s->region) / sizeof(s->region[0]),
+		.vec = (uintptr_t)s->region, .vec_len = ARRAY_SIZE(s->region),
 		.category_mask = s->with | s->without, .category_inverted = s->without,
 	};
 	int count;

@@ -12,6 +12,7 @@
 
 #include "prepare.h"
 
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define PREPARE_MIB	((size_t)1 << 20)
 
 /* Less than that is not worth a system call; prepare.c says why. */

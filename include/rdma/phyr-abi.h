@@ -7,10 +7,10 @@
  * what there was when a method was new, and zeroes what it does not know.
  *
  * A device that is not ours answers EPROTONOSUPPORT, as uverbs does for every method it does
- * not know. An MR that is not made of phyrs (on-demand paging): EOPNOTSUPP. A handle that is no
- * MR of this context: ENOENT. A device that has gone: EIO. Attributes that are missing, too short,
- * or not a whole number of extents: EINVAL; pointers to nowhere: EFAULT; and a process that is
- * being killed: EINTR.
+ * not know. An MR that is not made of phyrs (on-demand paging): EOPNOTSUPP. A handle that is
+ * nothing in this context: ENOENT; one of another kind of object: EINVAL. A device that has gone:
+ * EIO. Attributes that are missing, too short, or not a whole number of extents: EINVAL; pointers
+ * to nowhere: EFAULT; and a process that is being killed: EINTR.
  *
  * While a method has an MR, others can't destroy it or register it anew, and the other way round:
  * EBUSY. So ibv_dereg_mr() fails with that in a thread if another one queries the MR just then.

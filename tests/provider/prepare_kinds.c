@@ -154,7 +154,8 @@ static int test_kind(const void *arg)
 		err = fail("%ld kB are transparent huge pages",
 			   smaps_kb(area.map, area.map_len, "AnonHugePages"));
 	/* Once more: it is all there, or to be left alone. */
-	expect.huge = expect.populated = 0;
+	expect.huge = 0;
+	expect.populated = 0;
 	err = err ?: ask_and_check(area.addr, LEN, AUTO, &expect) ?:
 	      zero_check(kind->name, area.addr, LEN);
 	area_close(&area);
@@ -225,17 +226,17 @@ static int test_setting(const void *arg)
 static int test_step(const void *arg)
 {
 	uint32_t step = (uintptr_t)arg;
-	size_t inside = huge_inside((char *)ODD, LEN);
+	bool is_huge = step == HUGEPAGE;
+	size_t populated = step == POPULATE ? LEN : 0;
 	struct outcome expect = {
-		step == HUGEPAGE ? inside : 0, step == POPULATE ? LEN : 0,
-		step == POPULATE ? LEN : 0,
+		is_huge ? huge_inside((char *)ODD, LEN) : 0, populated, populated,
 	};
 	struct area area;
 	int err;
 
 	err = area_open_anon(&area, LEN, ODD) ?: ask_and_check(area.addr, LEN, step, &expect);
-	if (!err && smaps_flag(area.addr + LEN / 2, "hg") != (step == HUGEPAGE))
-		err = fail("huge pages were %sasked for", step == HUGEPAGE ? "not " : "");
+	if (!err && smaps_flag(area.addr + LEN / 2, "hg") != is_huge)
+		err = fail("huge pages were %sasked for", is_huge ? "not " : "");
 	area_close(&area);
 	return err;
 }

@@ -63,10 +63,13 @@ static int test_no_huge_partly(const void *arg)
 	huge = huge_inside(part[0], third) + huge_inside(part[2], third);
 	err = err ?: ask_and_check(area.addr, 3 * third, AUTO,
 				   &(struct outcome){ huge, 3 * third, 3 * third });
-	for (i = 0; i < 3 && !err; i++)
-		if (smaps_flag(part[i] + third / 2, "hg") != (i != 1) ||
-		    smaps_flag(part[i] + third / 2, "nh") != (i == 1))
+	for (i = 0; i < 3 && !err; i++) {
+		const bool is_out = i == 1;
+
+		if (smaps_flag(part[i] + third / 2, "hg") == is_out ||
+		    smaps_flag(part[i] + third / 2, "nh") != is_out)
 			err = fail("part %d has the wrong flags", i);
+	}
 	if (!err && smaps_kb(area.map, area.map_len, "AnonHugePages") * KIB != huge)
 		err = fail("%ld kB are transparent huge pages",
 			   smaps_kb(area.map, area.map_len, "AnonHugePages"));
