@@ -28,7 +28,7 @@ LOGS = os.path.join(TOP, "build", "test-logs")
 KERNELS = ["stable", "backports"]
 # In the order in which they run: what is quick and tells most comes first.
 DEFAULT = ["unit", "lab", "build", "verbs", "mr-size", "phyr-info", "prepare", "phyrdv", "uverbs",
-           "tracing", "pin", "limits", "bad-input", "dma", "nvme", "perftest", "umem", "races"]
+           "pin", "limits", "bad-input", "dma", "nvme", "perftest", "umem", "races"]
 
 RESULT = re.compile(r"^(ok|not ok)\b[ \t]*\d*[ \t]*(?:-[ \t]+)?(.*)$")
 BAIL = re.compile(r"^Bail out!\s*(.*)$")
