@@ -12,17 +12,32 @@
 #include "device.h"
 #include "mr.h"
 
-static int put_phyrs(struct sk_buff *msg, struct phyr_umem *phyr_umem)
+/* What there is to tell of an MR's memory, whoever asks. */
+struct phyr_ib_mr_info phyr_rxe_mr_info(struct phyr_umem *phyr_umem)
 {
 	const struct phyr_array *phyrs = phyr_umem_extents(phyr_umem);
 
-	if (rdma_nl_put_driver_u64(msg, "phyrs", phyrs->nr) ||
-	    /* Memory is reached by the CPU: each phyr serves as the DMA range. */
-	    rdma_nl_put_driver_u64(msg, "dma_entries", phyrs->nr) ||
-	    rdma_nl_put_driver_u64(msg, "largest", phyrs->largest) ||
-	    rdma_nl_put_driver_u64(msg, "smallest", phyrs->smallest) ||
-	    rdma_nl_put_driver_u64(msg, "metadata", phyr_umem_metadata(phyr_umem)) ||
-	    rdma_nl_put_driver_u64(msg, "pinned_pages", phyr_umem_pinned_pages(phyr_umem)))
+	return (struct phyr_ib_mr_info){
+		.phyrs = phyrs->nr,
+		/* Memory is reached by the CPU: each phyr serves as the DMA range. */
+		.dma_entries = phyrs->nr,
+		.largest = phyrs->largest,
+		.smallest = phyrs->smallest,
+		.block_size = phyr_array_block_size(phyrs),
+		.metadata = phyr_umem_metadata(phyr_umem),
+		.pinned_pages = phyr_umem_pinned_pages(phyr_umem),
+		.pin_ns = phyr_umem->stats.ns,
+	};
+}
+
+static int put_info(struct sk_buff *msg, const struct phyr_ib_mr_info *info)
+{
+	if (rdma_nl_put_driver_u64(msg, "phyrs", info->phyrs) ||
+	    rdma_nl_put_driver_u64(msg, "dma_entries", info->dma_entries) ||
+	    rdma_nl_put_driver_u64(msg, "largest", info->largest) ||
+	    rdma_nl_put_driver_u64(msg, "smallest", info->smallest) ||
+	    rdma_nl_put_driver_u64(msg, "metadata", info->metadata) ||
+	    rdma_nl_put_driver_u64(msg, "pinned_pages", info->pinned_pages))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -35,15 +50,17 @@ static int put_phyrs(struct sk_buff *msg, struct phyr_umem *phyr_umem)
 static int fill_res_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr)
 {
 	struct phyr_umem *phyr_umem = mr_phyr_umem(to_rmr(ibmr));
+	struct phyr_ib_mr_info info;
 	struct nlattr *nest;
 
 	if (!phyr_umem)
 		return 0;
+	info = phyr_rxe_mr_info(phyr_umem);
 
 	nest = nla_nest_start(msg, RDMA_NLDEV_ATTR_DRIVER);
 	if (!nest)
 		return -EMSGSIZE;
-	if (put_phyrs(msg, phyr_umem)) {
+	if (put_info(msg, &info)) {
 		nla_nest_cancel(msg, nest);
 		return -EMSGSIZE;
 	}

@@ -10,6 +10,7 @@
 
 #include <linux/atomic.h>
 #include <rdma/ib_verbs.h>
+#include <rdma/phyr-abi.h>
 #include <rdma/uverbs_ioctl.h>
 
 #include "rxe.h"
@@ -44,6 +45,8 @@ static inline struct phyr_rxe_dev *to_phyr_rxe(struct ib_device *device)
 
 void phyr_rxe_count_mr(struct rxe_dev *rxe, const struct phyr_umem *phyr_umem);
 int phyr_rxe_add_counters(struct ib_device *device);
+
+struct phyr_ib_mr_info phyr_rxe_mr_info(struct phyr_umem *phyr_umem);
 
 extern const struct uapi_definition phyr_rxe_uapi_defs[];
 

@@ -48,20 +48,11 @@ static struct phyr_umem *umem_of_attr(struct uverbs_attr_bundle *attrs, u16 idx)
 static int UVERBS_HANDLER(PHYR_IB_METHOD_MR_QUERY)(struct uverbs_attr_bundle *attrs)
 {
 	struct phyr_umem *phyr_umem = umem_of_attr(attrs, PHYR_IB_ATTR_MR_QUERY_HANDLE);
-	struct phyr_ib_mr_info info = {};
-	const struct phyr_array *phyrs;
+	struct phyr_ib_mr_info info;
 
 	if (IS_ERR(phyr_umem))
 		return PTR_ERR(phyr_umem);
-	phyrs = phyr_umem_extents(phyr_umem);
-	info.phyrs = phyrs->nr;
-	info.dma_entries = phyrs->nr; /* the CPU's addresses are the device's */
-	info.largest = phyrs->largest;
-	info.smallest = phyrs->smallest;
-	info.block_size = phyr_array_block_size(phyrs);
-	info.metadata = phyr_umem_metadata(phyr_umem);
-	info.pinned_pages = phyr_umem_pinned_pages(phyr_umem);
-	info.pin_ns = phyr_umem->stats.ns;
+	info = phyr_rxe_mr_info(phyr_umem);
 	return uverbs_copy_to_struct_or_zero(attrs, PHYR_IB_ATTR_MR_QUERY_RESP, &info,
 					     sizeof(info));
 }
