@@ -43,21 +43,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <infiniband/phyrdv.h>
 
+#include "clock.h"
 #include "memlock.h"
 #include "prepare_parts.h"
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
-}
 
 /* The pages of [addr, addr + length); nothing if that is not a range. */
 static struct range pages_of(void *addr, size_t length)

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "libphyr.h"
 
 static _Thread_local const struct prepare_policy *asked;
@@ -28,14 +28,6 @@ static void read_environment(void)
 
 	debug = value && *value && strcmp(value, "0");
 	environment = prepare_policy_from_env();
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
 }
 
 /* One line, in one write, that programs can read: blanks between, no blanks within. */
