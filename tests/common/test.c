@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -211,6 +212,40 @@ int test_in_child(test_fn fn, const void *arg)
 		result = said->result == SKIPPED ? skip("%s", said->detail) : PASSED;
 	munmap(said, sizeof(*said));
 	return result;
+}
+
+struct cancelled {
+	void (*fn)(void *arg);
+	void *arg;
+	bool came_back;
+};
+
+static void *call_cancelled(void *arg)
+{
+	struct cancelled *c = arg;
+
+	/* From here on, the next cancellation point would be the end. */
+	pthread_cancel(pthread_self());
+	c->fn(c->arg);
+	c->came_back = true;
+	pthread_testcancel();
+	return NULL;
+}
+
+int test_cancelled(void (*fn)(void *arg), void *arg)
+{
+	struct cancelled c = { .fn = fn, .arg = arg };
+	pthread_t thread;
+	void *result;
+
+	if (pthread_create(&thread, NULL, call_cancelled, &c))
+		die("no thread");
+	pthread_join(thread, &result);
+	if (!c.came_back)
+		return fail("the thread was cancelled before the call came back");
+	if (result != PTHREAD_CANCELED)
+		return fail("the thread was not cancelled afterwards");
+	return PASSED;
 }
 
 /* Exit status: 0 if no test failed. */

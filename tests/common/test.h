@@ -38,6 +38,12 @@ void diag(const char *fmt, ...) PRINTF(1, 2);
 /* Something to say behind the "#" of an "ok" line. */
 void remark(const char *fmt, ...) PRINTF(1, 2);
 
+/*
+ * Call @fn in a thread that its next cancellation point would end. @fn must come back, and the
+ * thread ends behind it: PASSED, or a failure.
+ */
+int test_cancelled(void (*fn)(void *arg), void *arg);
+
 /* Not a test's failure: the program cannot go on. Exit status 2. */
 void die(const char *fmt, ...) PRINTF(1, 2) __attribute__((noreturn));
 

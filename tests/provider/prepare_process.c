@@ -376,37 +376,23 @@ static int test_signals(const void *arg)
 struct cancelled {
 	struct area area;
 	struct prepare_report report;
-	bool came_back;
 };
 
-static void *prepare_cancelled(void *arg)
+static void prepare_cancelled(void *arg)
 {
 	struct prepare_policy policy = { .steps = AUTO };
 	struct cancelled *c = arg;
 
-	/* From here on, the next cancellation point would be the end. */
-	pthread_cancel(pthread_self());
 	prepare(c->area.addr, c->area.len, IBV_ACCESS_LOCAL_WRITE, &policy, &c->report);
-	c->came_back = true;
-	pthread_testcancel();
-	return NULL;
 }
 
 static int test_cancel(const void *arg)
 {
 	struct cancelled c = {};
-	pthread_t thread;
-	void *result;
 	int err = area_open_anon(&c.area, LEN, ODD);
 
 	(void)arg;
-	if (pthread_create(&thread, NULL, prepare_cancelled, &c))
-		die("no thread");
-	pthread_join(thread, &result);
-	if (!err && !c.came_back)
-		err = fail("the thread was cancelled while it prepared memory");
-	if (!err && result != PTHREAD_CANCELED)
-		err = fail("the thread was not cancelled afterwards");
+	err = err ?: test_cancelled(prepare_cancelled, &c);
 	err = err ?: check(c.area.addr, LEN, &c.report,
 			   &(struct outcome){ huge_inside(c.area.addr, LEN), LEN, LEN });
 	area_close(&c.area);

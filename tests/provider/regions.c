@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "fuzz.h"
 
@@ -44,21 +43,13 @@ static void find_extents(struct region *region)
 	free(pfn);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
 static bool region_reg(const char *name, void *addr, size_t len, int access)
 {
 	struct region *region = &regions[regions_count];
-	uint64_t begin = now_ns();
+	double begin = now_ms();
 
 	region->mr = ibv_reg_mr(dev.pd, addr, len, access);
-	region->reg_ns = now_ns() - begin;
+	region->reg_ns = (now_ms() - begin) * 1e6;
 	if (!region->mr)
 		return false;
 	region->name = name;
