@@ -9,6 +9,7 @@
  *	prepare_huge.c		asks for huge pages where nothing is populated, or, if told to,
  *				makes huge pages of base pages
  *	prepare_populate.c	populates with several threads; prepare_cpus.c says how many
+ *	prepare_ends.c		populates what is too short for a huge page, side by side
  *	prepare_look.c		finds out before what is there, and what is not
  *
  * Every registration comes by here, and most are of memory that is there, or small. Below

@@ -78,14 +78,20 @@ static bool advise(uintptr_t start, size_t size, int advice)
 	return !madvise((void *)start, size, advice);
 }
 
-/* Of the settings, that for a process which lets only those have huge pages who ask for them. */
-static bool is_for_the_asking(size_t huge)
+enum who { NOBODY, WHO_ASKS, EVERYBODY };
+
+/* Who gets huge pages, by the system's settings and the process's. */
+static enum who who_gets(size_t huge)
 {
 	int disabled = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
 
 	if (disabled < 0 || (disabled && !(disabled & PR_THP_DISABLE_EXCEPT_ADVISED)))
-		return false;
-	return setting_is(huge, "madvise") || (disabled && setting_is(huge, "always"));
+		return NOBODY;
+	if (setting_is(huge, "madvise"))
+		return WHO_ASKS;
+	if (!setting_is(huge, "always"))
+		return NOBODY;
+	return disabled ? WHO_ASKS : EVERYBODY;
 }
 
 /* Advise huge pages for the inside of a range of one mapping, unless that has opted out. */
@@ -96,33 +102,54 @@ static bool advise_unless_out(int maps, struct range inside)
 
 	if (!advise(inside.start, end - inside.start, MADV_NOHUGEPAGE))
 		return false;
-	/* Whatever has become of the mapping meanwhile, what we have changed we change back. */
-	if (prepare_mapping(maps, inside.start, &first) && first.end != end)
+	/* (Of what is unmapped meanwhile there is no mapping; what is in its place is not ours.) */
+	if (!prepare_mapping(maps, inside.start, &first) || first.end != end)
 		return false;
-	return advise(inside.start, range_size(inside), MADV_HUGEPAGE) ||
-	       (advise(inside.start, end - inside.start, MADV_HUGEPAGE), false);
+	if (advise(inside.start, range_size(inside), MADV_HUGEPAGE))
+		return true;
+	/* Not all of it, then; but the first page must not be left opted out. */
+	advise(inside.start, end - inside.start, MADV_HUGEPAGE);
+	return false;
 }
 
-size_t prepare_advise_huge(const struct parts *untouched)
+static size_t advise_parts(struct parts *untouched, size_t huge)
 {
-	size_t huge = huge_size(), bytes = 0;
-	const struct part *part;
+	int maps = prepare_open_maps();
 	struct range inside;
+	size_t bytes = 0;
+	struct part *part;
 	unsigned int i;
-	int maps;
 
-	if (!huge || !is_for_the_asking(huge))
-		return 0;
-	maps = prepare_open_maps();
 	for (i = 0; i < untouched->count && maps >= 0; i++) {
 		part = &untouched->part[i];
 		inside = range_inside(part->range, huge);
-		if (part->anonymous && range_size(inside) && advise_unless_out(maps, inside))
-			bytes += range_size(inside);
+		if (!part->anonymous || !range_size(inside) || !advise_unless_out(maps, inside))
+			continue;
+		part->thp_size = huge;
+		bytes += range_size(inside);
 	}
 	if (maps >= 0)
 		close(maps);
 	return bytes;
+}
+
+size_t prepare_advise_huge(struct parts *untouched)
+{
+	size_t huge = huge_size();
+	unsigned int i;
+
+	switch (huge ? who_gets(huge) : NOBODY) {
+	case NOBODY:
+		return 0;
+	case WHO_ASKS:
+		return advise_parts(untouched, huge);
+	case EVERYBODY:
+		/* Those that have opted out among them: we do not ask, as we do not advise. */
+		for (i = 0; i < untouched->count; i++)
+			if (untouched->part[i].anonymous)
+				untouched->part[i].thp_size = huge;
+	}
+	return 0;
 }
 
 size_t prepare_collapse(const struct parts *mappings)

@@ -145,6 +145,7 @@ static enum verdict judge(int maps, const struct procmap_query *found, struct pa
 		return REFUSED;
 	part->page_size = found->vma_page_size;
 	part->anonymous = false;
+	part->thp_size = 0;
 	if (found->vma_page_size > (size_t)sysconf(_SC_PAGESIZE))
 		return PREPARE;		/* hugetlb (or a device, with nothing to populate) */
 	if (private && !found->inode) {

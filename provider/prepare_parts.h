@@ -47,6 +47,7 @@ struct part {
 	struct range range;
 	size_t page_size;
 	bool anonymous;		/* private, and not a stack: may have transparent huge pages */
+	size_t thp_size;	/* of those it will be populated with; 0: none, so far as we know */
 };
 
 /* Memory in more pieces is left to the kernel. */
@@ -76,8 +77,17 @@ bool prepare_read_line(const char *path, char *line, size_t size);
 
 /* prepare_huge.c: both return how many bytes. */
 
-size_t prepare_advise_huge(const struct parts *untouched);
+/* And sets thp_size. */
+size_t prepare_advise_huge(struct parts *untouched);
 size_t prepare_collapse(const struct parts *mappings);
+
+/* prepare_ends.c */
+
+/*
+ * Populate the base pages before the first huge page and behind the last, if they are to be side by
+ * side. Returns bytes; an error, which the kernel is going to meet as well, is 0.
+ */
+size_t prepare_ends(const struct part *part);
 
 /* prepare_populate.c */
 

@@ -7,7 +7,8 @@
  * nothing can be. After an error nobody takes more: the kernel is going to meet it as well, and
  * will say so.
  *
- * Alone we populate nothing. The kernel, when it pins, populates no slower.
+ * Alone we populate nothing but the ends (prepare_ends.c), which come first, while no other thread
+ * allocates pages on our CPU. The rest the kernel, when it pins, populates no slower.
  *
  * Helpers are nobody's but ours: they have all signals blocked, and are gone when we return. What
  * they inherit from us is what they need: scheduling, memory policy, cgroup. If one cannot be made,
@@ -124,11 +125,10 @@ static unsigned int least(unsigned int a, unsigned int b)
 	return a < b ? a : b;
 }
 
-void prepare_populate(const struct parts *untouched, uint32_t max_threads,
-		      struct prepare_report *report)
+/* Returns how many threads have populated all of it, ours among them; 0 if we had been alone. */
+static unsigned int populate_together(struct work *work, uint32_t max_threads)
 {
-	struct work work = { .lock = PTHREAD_MUTEX_INITIALIZER, .parts = untouched };
-	unsigned int threads = least(count_chunks(untouched), MAX_THREADS), started, i;
+	unsigned int threads = least(count_chunks(work->parts), MAX_THREADS), started, i;
 	pthread_t helpers[MAX_THREADS];
 	cpu_set_t cpus;
 
@@ -137,13 +137,29 @@ void prepare_populate(const struct parts *untouched, uint32_t max_threads,
 	if (threads > 1)
 		threads = least(threads, prepare_find_cpus(&cpus));
 	if (threads <= 1)
-		return;
-	started = start_helpers(&work, &cpus, threads - 1, helpers);
+		return 0;
+	started = start_helpers(work, &cpus, threads - 1, helpers);
 	if (!started)
-		return;
-	populate(&work);
+		return 0;
+	populate(work);
 	for (i = 0; i < started; i++)
 		pthread_join(helpers[i], NULL);
+	return started + 1;
+}
+
+void prepare_populate(const struct parts *untouched, uint32_t max_threads,
+		      struct prepare_report *report)
+{
+	struct work work = { .lock = PTHREAD_MUTEX_INITIALIZER, .parts = untouched };
+	size_t ends = 0;
+	unsigned int i;
+
+	for (i = 0; i < untouched->count; i++)
+		ends += prepare_ends(&untouched->part[i]);
+	report->threads = populate_together(&work, max_threads);
 	report->populated_bytes = work.populated;
-	report->threads = started + 1;
+	if (!report->threads && ends) {
+		report->threads = 1;
+		report->populated_bytes = ends;
+	}
 }

@@ -181,6 +181,7 @@ int main(int argc, char **argv)
 	knob_set(&thp_2m, "inherit");
 	knob_set(&thp, "madvise");
 	kinds_add_tests();
+	ends_add_tests();
 	refused_add_tests();
 	process_add_tests();
 	return test_run();

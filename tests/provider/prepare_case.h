@@ -4,6 +4,7 @@
  *
  *	prepare.c		the program, and these
  *	prepare_kinds.c		every kind of memory, and the states it can be in
+ *	prepare_ends.c		base pages around the huge ones, which are to lie side by side
  *	prepare_refused.c	what must be left alone, in part or altogether
  *	prepare_process.c	around it: limits, threads, signals, fork, /proc, cgroups
  */
@@ -84,6 +85,7 @@ extern struct knob thp, thp_2m;
 int write_line(const char *path, const char *line);
 
 void kinds_add_tests(void);
+void ends_add_tests(void);
 void refused_add_tests(void);
 void process_add_tests(void);
 

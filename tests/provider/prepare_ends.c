@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The base pages before the first huge page and behind the last, where free memory is scattered:
+ * they lie side by side, and are populated otherwise as ever.
+ */
+#define _GNU_SOURCE
+#include <string.h>
+
+#include "prepare_case.h"
+
+/* From here on, ends are of interest. */
+#define ENDS_LEN	(64 * MIB)
+/* One would do for each end, but the kernel takes a page for itself here and there. */
+#define RUNS		16
+/* Without our doing, of a huge page's worth of base pages. */
+#define SCATTERED	256
+
+/* Every second page of it is free. */
+static int scatter(struct area *area)
+{
+	size_t at;
+	int err = area_open_anon(area, ENDS_LEN, 0);
+
+	if (!err && (madvise(area->addr, area->len, MADV_NOHUGEPAGE) ||
+		     madvise(area->addr, area->len, MADV_POPULATE_WRITE)))
+		err = fail("cannot populate: %m");
+	for (at = 0; at < area->len && !err; at += 2 * SZ_4K)
+		if (madvise(area->addr + at, SZ_4K, MADV_DONTNEED))
+			err = fail("MADV_DONTNEED: %m");
+	return err;
+}
+
+/* Memory that is populated in order comes as scattered as we want it. */
+static int check_scattered(void)
+{
+	struct area area;
+	struct runs runs;
+	int err = area_open_anon(&area, SZ_2M, SZ_4K);
+
+	if (!err && madvise(area.addr, area.len, MADV_POPULATE_WRITE))
+		err = fail("cannot populate: %m");
+	err = err ?: phys_runs(area.addr, area.len, &runs);
+	if (!err && runs.count < SCATTERED)
+		err = fail("free memory is not scattered: %zu runs", runs.count);
+	area_close(&area);
+	return err;
+}
+
+static int check_ends(const struct area *area, bool side_by_side)
+{
+	size_t head = SZ_2M - (uintptr_t)area->addr % SZ_2M;
+	size_t tail = (uintptr_t)(area->addr + area->len) % SZ_2M;
+	struct runs before = {}, behind = {};
+	int err = phys_runs(area->addr, head, &before);
+
+	if (tail)
+		err = err ?: phys_runs(area->addr + area->len - tail, tail, &behind);
+	if (err)
+		return err;
+	if (side_by_side && before.count + behind.count > RUNS)
+		return fail("%zu and %zu runs of pages", before.count, behind.count);
+	if (!side_by_side && before.count + behind.count < SCATTERED)
+		return fail("only %zu and %zu runs of pages", before.count, behind.count);
+	remark("%zu and %zu runs of pages", before.count, behind.count);
+	return PASSED;
+}
+
+static const struct ends {
+	const char *name, *setting;
+	size_t pages, len, shift;
+	uint32_t steps;
+	bool side_by_side;
+} ends[] = {
+	{ "a huge page in all", "madvise", 512, ENDS_LEN, ODD, AUTO, true },
+	{ "more than a huge page", "madvise", 1007, ENDS_LEN + 495 * SZ_4K, ODD, AUTO, true },
+	{ "one", "madvise", 507, ENDS_LEN + ODD, SZ_2M - ODD, AUTO, true },
+	{ "huge pages for all", "always", 512, ENDS_LEN, ODD, AUTO, true },
+	{ "memory too small", "madvise", 512, ENDS_LEN - SZ_2M, ODD, AUTO, false },
+	{ "no huge pages", "never", 512, ENDS_LEN, ODD, AUTO, false },
+	{ "not asked for", "madvise", 512, ENDS_LEN, ODD, POPULATE, false },
+};
+
+static int test_ends(const void *arg)
+{
+	const struct ends *e = arg;
+	bool advised = e->steps & HUGEPAGE && !strcmp(e->setting, "madvise");
+	struct area scattered, area;
+	int err;
+
+	knob_set(&thp, e->setting);
+	err = scatter(&scattered) ?: check_scattered() ?: area_open_anon(&area, e->len, e->shift);
+	if (!err) {
+		err = ask_and_check(area.addr, e->len, e->steps, &(struct outcome){
+			advised ? huge_inside(area.addr, e->len) : 0, e->len, e->len }) ?:
+		      check_ends(&area, e->side_by_side) ?:
+		      zero_check("ends", area.addr, e->len);
+		area_close(&area);
+	}
+	area_close(&scattered);
+	knob_set(&thp, "madvise");
+	return err;
+}
+
+/* A single thread populates the ends all the same, and nothing else. */
+static int test_alone(const void *arg)
+{
+	struct area scattered, area = {};
+	struct prepare_report report;
+	int err = scatter(&scattered) ?: area_open_anon(&area, ENDS_LEN, ODD) ?:
+		  ask(area.addr, ENDS_LEN, AUTO, 1, &report);
+
+	(void)arg;
+	if (!err && (report.populated_bytes != SZ_2M || report.threads != 1))
+		err = fail("%zu bytes were populated by %u threads", report.populated_bytes,
+			   report.threads);
+	if (!err && present(area.addr, ENDS_LEN) != SZ_2M)
+		err = fail("%zu bytes are present", present(area.addr, ENDS_LEN));
+	err = err ?: check_ends(&area, true);
+	area_close(&area);
+	area_close(&scattered);
+	return err;
+}
+
+void ends_add_tests(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ends); i++)
+		test_add(test_ends, &ends[i], "ends, %s, %zu pages", ends[i].name, ends[i].pages);
+	test_add(test_alone, NULL, "ends, a single thread");
+}
