@@ -22,16 +22,16 @@
  *
  * Preparing never fails, as what has not been prepared, the kernel deals with. Nor can it do harm:
  *
- *  - No advice that we give changes what memory reads as, wherever it hits. So it does not matter
- *    what other threads do to the address space between our looking and our giving it, be it in
- *    our range, which a program that registers it should not change, and had better not with the
- *    stock kernel either.
+ *  - No advice that we give for the caller's memory changes what memory reads as, wherever it
+ *    hits. So it does not matter what other threads do to the address space between our looking
+ *    and our giving it, be it in our range, which a program that registers it should not change,
+ *    and had better not with the stock kernel either.
  *
- *  - Memory is never touched by the CPU, so nothing raises a signal. Where a page cannot be had
- *    (past the end of a file, no huge page left, a userfaultfd that says so) MADV_POPULATE_WRITE
- *    fails, and then so does the registration, with an error of its own. Where a page fault waits
- *    for somebody (userfaultfd), it waits here instead of there. And memory that a cgroup does not
- *    grant is as missing when populated here as when populated there.
+ *  - The caller's memory is never touched by the CPU, so nothing raises a signal. Where a page
+ *    cannot be had (past the end of a file, no huge page left, a userfaultfd that says so)
+ *    MADV_POPULATE_WRITE fails, and then so does the registration, with an error of its own. Where
+ *    a page fault waits for somebody (userfaultfd), it waits here instead of there. And memory
+ *    that a cgroup does not grant is as missing when populated here as when populated there.
  *
  *  - Cancellation is off meanwhile: ibv_reg_mr() is no place for it, and we have files open and
  *    threads to join. errno is the caller's.

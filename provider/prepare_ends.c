@@ -2,41 +2,43 @@
 /*
  * The ends of memory that is to be of huge pages.
  *
- * Before its first huge page and behind its last one are base pages, 512 in all for memory that
- * malloc() gives. Populated in order, each lies where a page happened to be free, and of 1 GiB as
- * many entries are those pages' as are the huge pages'. To have them side by side,
+ * Before its first huge page and behind its last one are base pages, 512 in all for 1 GiB from
+ * malloc(). Populated in order, each lies where a page happened to be free, and as many entries
+ * describe them as describe the huge pages. To have them side by side,
  *
  *  1. populate a huge page elsewhere, the spare, and have it split: MADV_COLD for a part does that;
  *  2. free the last so many pages of it, which become free in the order of their addresses;
  *  3. populate as many pages of the end, from the last to the first; go on with 2.
  *
- * That a CPU gives out first what was freed on it last is the kernel's habit (its lists of pages
- * for each CPU, mm/page_alloc.c), not its promise. Where it does otherwise, or another thread comes
- * between, or the zone that base pages come from has no huge page left, the ends are as scattered
- * as they would have been. If we have come to another CPU, that gets the next pages.
+ * That a CPU gives out first what was freed on it last (its lists of pages, mm/page_alloc.c), and
+ * that advice for a part splits a huge page, are the kernel's habits, not its promises. Where it
+ * does otherwise, where others allocate on our CPU meanwhile, where the spare and the ends come
+ * from different zones or nodes of memory, or where there is no huge page to be had, the ends are
+ * as scattered as they would have been.
  */
 #define _GNU_SOURCE
-#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "prepare_parts.h"
 
-/* There, to zero and split one spare or two is a tenth of the work; below, it would be more. */
-#define ENDS_LEAST	(64 * PREPARE_MIB)
-/* Two, if both ends are long, and some for what was left on other CPUs. */
-#define SPARES		4
-/* Pages that a CPU keeps for itself when it is given them, also where memory is short. */
+/* In huge pages. Of so many, to zero and split a spare or two is a tenth of the work. */
+#define ENDS_LEAST	32
+/* Some architectures have huge pages that are too large to take one for a while. */
+#define SPARE_MOST	(4 * PREPARE_MIB)
+/* Both ends may be a page short of one. */
+#define SPARES		2
+/* Pages that a CPU keeps when it is given them, in all but small zones. */
 #define KEPT		32
 
-/* Address space for spares, each in its own place: where one was, a page table stays. */
-struct spare {
-	struct range unused;	/* whole places */
-	uintptr_t start;	/* of the present one */
-	size_t size;
+/* Each spare has its own place: where one was, a page table stays. */
+struct spares {
+	struct range map;
+	size_t size;		/* of a place */
+	struct range unused;	/* places */
+	uintptr_t start;	/* of the present spare */
 	size_t left;		/* bytes of it that are populated, from start on */
-	size_t free;		/* bytes behind them that a CPU has */
-	int cpu;		/* which */
+	size_t free;		/* bytes behind them that are free and not yet in an end */
 };
 
 static bool advise(uintptr_t start, size_t size, int advice)
@@ -44,75 +46,93 @@ static bool advise(uintptr_t start, size_t size, int advice)
 	return !madvise((void *)start, size, advice);
 }
 
-static void spare_populate(struct spare *spare)
+static void unmap_spares(struct spares *spares)
+{
+	munmap((void *)spares->map.start, range_size(spares->map));
+}
+
+static bool map_spares(struct spares *spares, size_t size)
+{
+	size_t map_size = (SPARES + 1) * size;
+	void *map = mmap(NULL, map_size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uintptr_t start = (uintptr_t)map;
+
+	if (map == MAP_FAILED)
+		return false;
+	*spares = (struct spares){ .map = { start, start + map_size }, .size = size };
+	spares->unused = range_inside(spares->map, size);
+	/* A child that is forked meanwhile would keep them. Locked memory would not be split. */
+	if (advise(start, map_size, MADV_DONTFORK) && advise(start, map_size, MADV_HUGEPAGE) &&
+	    advise(start, size, MADV_COLD))
+		return true;
+	unmap_spares(spares);
+	return false;
+}
+
+static void populate_spare(struct spares *spares)
 {
 	size_t page = sysconf(_SC_PAGESIZE), at;
 
-	if (!range_size(spare->unused))
+	if (!range_size(spares->unused))
 		return;
-	spare->start = spare->unused.start;
-	spare->unused.start += spare->size;
-	if (!advise(spare->start, spare->size, MADV_POPULATE_WRITE))
+	spares->start = spares->unused.start;
+	spares->unused.start += spares->size;
+	if (!advise(spares->start, spares->size, MADV_POPULATE_WRITE))
 		return;
 	/* Pages of nothing but zeros would be freed when it is split. */
-	for (at = 0; at < spare->size; at += page)
-		*(volatile char *)(spare->start + at) = 1;
-	if (advise(spare->start, page, MADV_COLD))
-		spare->left = spare->size;
+	for (at = 0; at < spares->size; at += page)
+		*(volatile char *)(spares->start + at) = 1;
+	if (advise(spares->start, page, MADV_COLD))
+		spares->left = spares->size;
 }
 
-/* Have this CPU's free pages be pages of the spare. */
-static void spare_free(struct spare *spare, size_t bytes)
+/* Have some pages of a spare be those that this CPU gives out next. */
+static void free_some(struct spares *spares, size_t bytes)
 {
-	if (!spare->left)
-		spare_populate(spare);
-	if (bytes > spare->left)
-		bytes = spare->left;
-	/* Before: if we move while they are freed, it shows afterwards. */
-	spare->cpu = sched_getcpu();
-	spare->left -= bytes;
-	spare->free = bytes;
-	advise(spare->start + spare->left, bytes, MADV_DONTNEED);
+	if (!spares->left)
+		populate_spare(spares);
+	if (!spares->left)
+		return;
+	spares->left -= bytes;
+	if (advise(spares->start + spares->left, bytes, MADV_DONTNEED))
+		spares->free = bytes;
 }
 
-static bool populate_backwards(struct range range, struct spare *spare)
+/* Returns how many bytes, which are less than all after an error. */
+static size_t populate_backwards(struct range range, struct spares *spares)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
 	uintptr_t at;
 
 	for (at = range.end; at > range.start; at -= page) {
-		if (!spare->free || spare->cpu != sched_getcpu())
-			spare_free(spare, KEPT * page);
+		if (!spares->free)
+			free_some(spares, KEPT * page);
 		if (!advise(at - page, page, MADV_POPULATE_WRITE))
-			return false;
-		if (spare->free)
-			spare->free -= page;
+			break;
+		if (spares->free)
+			spares->free -= page;
 	}
-	return true;
+	return range.end - at;
 }
 
-size_t prepare_ends(const struct part *part)
+bool prepare_ends(const struct part *part, size_t *bytes)
 {
-	struct range inside = range_inside(part->range, part->thp_size);
-	struct range head = { part->range.start, inside.start };
-	struct range tail = { inside.end, part->range.end };
-	size_t size = part->thp_size, map_size = (SPARES + 1) * size;
-	struct spare spare = { .size = size };
-	bool populated = false;
-	void *map;
+	size_t size = part->thp_size, populated;
+	struct range inside, head, tail;
+	struct spares spares;
 
-	if (!size || range_size(part->range) < ENDS_LEAST)
-		return 0;
-	map = mmap(NULL, map_size, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (map == MAP_FAILED)
-		return 0;
-	spare.unused = range_inside((struct range){ (uintptr_t)map, (uintptr_t)map + map_size },
-				    size);
-	/* A child that is forked meanwhile would keep it for ever. */
-	if (advise((uintptr_t)map, map_size, MADV_DONTFORK) &&
-	    advise((uintptr_t)map, map_size, MADV_HUGEPAGE))
-		populated = populate_backwards(tail, &spare) && populate_backwards(head, &spare);
-	munmap(map, map_size);
-	return populated ? range_size(head) + range_size(tail) : 0;
+	if (!size || size > SPARE_MOST || range_size(part->range) < ENDS_LEAST * size)
+		return true;
+	inside = range_inside(part->range, size);
+	head = (struct range){ part->range.start, inside.start };
+	tail = (struct range){ inside.end, part->range.end };
+	if (range_size(head) + range_size(tail) <= KEPT * (size_t)sysconf(_SC_PAGESIZE))
+		return true;
+	if (!map_spares(&spares, size))
+		return true;
+	populated = populate_backwards(tail, &spares) + populate_backwards(head, &spares);
+	unmap_spares(&spares);
+	*bytes += populated;
+	return populated == range_size(head) + range_size(tail);
 }

@@ -146,7 +146,8 @@ size_t prepare_advise_huge(struct parts *untouched)
 	case EVERYBODY:
 		/* Those that have opted out among them: we do not ask, as we do not advise. */
 		for (i = 0; i < untouched->count; i++)
-			if (untouched->part[i].anonymous)
+			if (untouched->part[i].anonymous &&
+			    range_size(range_inside(untouched->part[i].range, huge)))
 				untouched->part[i].thp_size = huge;
 	}
 	return 0;

@@ -85,9 +85,9 @@ size_t prepare_collapse(const struct parts *mappings);
 
 /*
  * Populate the base pages before the first huge page and behind the last, if they are to be side by
- * side. Returns bytes; an error, which the kernel is going to meet as well, is 0.
+ * side. Adds to @bytes what was; false after an error, which the kernel is going to meet as well.
  */
-size_t prepare_ends(const struct part *part);
+bool prepare_ends(const struct part *part, size_t *bytes);
 
 /* prepare_populate.c */
 

@@ -7,8 +7,8 @@
  * nothing can be. After an error nobody takes more: the kernel is going to meet it as well, and
  * will say so.
  *
- * Alone we populate nothing but the ends (prepare_ends.c), which come first, while no other thread
- * allocates pages on our CPU. The rest the kernel, when it pins, populates no slower.
+ * Alone we populate nothing but the ends (prepare_ends.c), which come first, while no helper of
+ * ours allocates pages. The rest the kernel, when it pins, populates no slower.
  *
  * Helpers are nobody's but ours: they have all signals blocked, and are gone when we return. What
  * they inherit from us is what they need: scheduling, memory policy, cgroup. If one cannot be made,
@@ -151,12 +151,13 @@ void prepare_populate(const struct parts *untouched, uint32_t max_threads,
 		      struct prepare_report *report)
 {
 	struct work work = { .lock = PTHREAD_MUTEX_INITIALIZER, .parts = untouched };
+	bool going_on = true;
 	size_t ends = 0;
 	unsigned int i;
 
-	for (i = 0; i < untouched->count; i++)
-		ends += prepare_ends(&untouched->part[i]);
-	report->threads = populate_together(&work, max_threads);
+	for (i = 0; i < untouched->count && going_on; i++)
+		going_on = prepare_ends(&untouched->part[i], &ends);
+	report->threads = going_on ? populate_together(&work, max_threads) : 0;
 	report->populated_bytes = work.populated;
 	if (!report->threads && ends) {
 		report->threads = 1;

@@ -4,6 +4,7 @@
  * they lie side by side, and are populated otherwise as ever.
  */
 #define _GNU_SOURCE
+#include <stdio.h>
 #include <string.h>
 
 #include "prepare_case.h"
@@ -14,6 +15,10 @@
 #define RUNS		16
 /* Without our doing, of a huge page's worth of base pages. */
 #define SCATTERED	256
+
+/* The part of a zone's memory that CPUs keep free pages of, all together: FEW is the least. */
+static struct knob kept;
+#define FEW		"1000000"
 
 /* Every second page of it is free. */
 static int scatter(struct area *area)
@@ -66,18 +71,19 @@ static int check_ends(const struct area *area, bool side_by_side)
 }
 
 static const struct ends {
-	const char *name, *setting;
+	const char *name, *setting, *kept;
 	size_t pages, len, shift;
 	uint32_t steps;
 	bool side_by_side;
 } ends[] = {
-	{ "a huge page in all", "madvise", 512, ENDS_LEN, ODD, AUTO, true },
-	{ "more than a huge page", "madvise", 1007, ENDS_LEN + 495 * SZ_4K, ODD, AUTO, true },
-	{ "one", "madvise", 507, ENDS_LEN + ODD, SZ_2M - ODD, AUTO, true },
-	{ "huge pages for all", "always", 512, ENDS_LEN, ODD, AUTO, true },
-	{ "memory too small", "madvise", 512, ENDS_LEN - SZ_2M, ODD, AUTO, false },
-	{ "no huge pages", "never", 512, ENDS_LEN, ODD, AUTO, false },
-	{ "not asked for", "madvise", 512, ENDS_LEN, ODD, POPULATE, false },
+	{ "a huge page in all", "madvise", "0", 512, ENDS_LEN, ODD, AUTO, true },
+	{ "more than a huge page", "madvise", "0", 1007, ENDS_LEN + 495 * SZ_4K, ODD, AUTO, true },
+	{ "one", "madvise", "0", 507, ENDS_LEN + SZ_2M - ODD, ODD, AUTO, true },
+	{ "few pages kept by CPUs", "madvise", FEW, 512, ENDS_LEN, ODD, AUTO, true },
+	{ "huge pages for all", "always", "0", 512, ENDS_LEN, ODD, AUTO, true },
+	{ "memory too small", "madvise", "0", 512, ENDS_LEN - SZ_2M, ODD, AUTO, false },
+	{ "no huge pages", "never", "0", 512, ENDS_LEN, ODD, AUTO, false },
+	{ "not asked for", "madvise", "0", 512, ENDS_LEN, ODD, POPULATE, false },
 };
 
 static int test_ends(const void *arg)
@@ -88,6 +94,7 @@ static int test_ends(const void *arg)
 	int err;
 
 	knob_set(&thp, e->setting);
+	knob_set(&kept, e->kept);
 	err = scatter(&scattered) ?: check_scattered() ?: area_open_anon(&area, e->len, e->shift);
 	if (!err) {
 		err = ask_and_check(area.addr, e->len, e->steps, &(struct outcome){
@@ -97,26 +104,46 @@ static int test_ends(const void *arg)
 		area_close(&area);
 	}
 	area_close(&scattered);
+	knob_set(&kept, "0");
 	knob_set(&thp, "madvise");
 	return err;
 }
 
-/* A single thread populates the ends all the same, and nothing else. */
+static size_t mapped_pages(void)
+{
+	size_t pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	if (!f || fscanf(f, "%zu", &pages) != 1)
+		die("cannot read /proc/self/statm: %m");
+	fclose(f);
+	return pages;
+}
+
+/* A single thread populates the ends all the same, nothing else, and nothing of ours is left. */
 static int test_alone(const void *arg)
 {
-	struct area scattered, area = {};
 	struct prepare_report report;
-	int err = scatter(&scattered) ?: area_open_anon(&area, ENDS_LEN, ODD) ?:
-		  ask(area.addr, ENDS_LEN, AUTO, 1, &report);
+	struct area scattered, around, area = {};
+	size_t mapped = 0;
+	int err = scatter(&scattered) ?: area_open_anon(&around, ENDS_LEN + 2 * SZ_2M, 0);
 
 	(void)arg;
+	if (!err) {
+		area.addr = around.addr + SZ_2M + ODD;
+		area.len = ENDS_LEN;
+		mapped = mapped_pages();
+		err = ask(area.addr, area.len, AUTO, 1, &report);
+	}
+	if (!err && mapped_pages() != mapped)
+		err = fail("%zu pages were mapped, and %zu are", mapped, mapped_pages());
 	if (!err && (report.populated_bytes != SZ_2M || report.threads != 1))
 		err = fail("%zu bytes were populated by %u threads", report.populated_bytes,
 			   report.threads);
-	if (!err && present(area.addr, ENDS_LEN) != SZ_2M)
-		err = fail("%zu bytes are present", present(area.addr, ENDS_LEN));
+	if (!err && present(around.addr, around.len) != SZ_2M)
+		err = fail("%zu bytes are present", present(around.addr, around.len));
 	err = err ?: check_ends(&area, true);
-	area_close(&area);
+	area_close(&around);
 	area_close(&scattered);
 	return err;
 }
@@ -125,6 +152,7 @@ void ends_add_tests(void)
 {
 	size_t i;
 
+	knob_open(&kept, "/proc/sys/vm/percpu_pagelist_high_fraction");
 	for (i = 0; i < ARRAY_SIZE(ends); i++)
 		test_add(test_ends, &ends[i], "ends, %s, %zu pages", ends[i].name, ends[i].pages);
 	test_add(test_alone, NULL, "ends, a single thread");
