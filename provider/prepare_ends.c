@@ -41,11 +41,6 @@ struct spares {
 	size_t free;		/* bytes behind them that are free and not yet in an end */
 };
 
-static bool advise(uintptr_t start, size_t size, int advice)
-{
-	return !madvise((void *)start, size, advice);
-}
-
 static void unmap_spares(struct spares *spares)
 {
 	munmap((void *)spares->map.start, range_size(spares->map));

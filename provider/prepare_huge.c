@@ -73,11 +73,6 @@ static bool setting_is(size_t huge, const char *wanted)
 	return !strcmp(word, wanted);
 }
 
-static bool advise(uintptr_t start, size_t size, int advice)
-{
-	return !madvise((void *)start, size, advice);
-}
-
 enum who { NOBODY, WHO_ASKS, EVERYBODY };
 
 /* Who gets huge pages, by the system's settings and the process's. */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
 
 #include "prepare.h"
 
@@ -40,6 +41,11 @@ static inline struct range range_inside(struct range range, size_t unit)
 	if (inside.start > inside.end)
 		inside.end = inside.start;
 	return inside;
+}
+
+static inline bool advise(uintptr_t start, size_t size, int advice)
+{
+	return !madvise((void *)start, size, advice);
 }
 
 /* A range that lies in one mapping. */

@@ -75,15 +75,15 @@ static void *populate(void *arg)
 {
 	struct work *work = arg;
 	struct range chunk;
-	bool failed;
+	bool populated;
 
 	while (take(work, &chunk)) {
-		failed = madvise((void *)chunk.start, range_size(chunk), MADV_POPULATE_WRITE);
+		populated = advise(chunk.start, range_size(chunk), MADV_POPULATE_WRITE);
 		pthread_mutex_lock(&work->lock);
-		if (failed)
-			work->failed = true;
-		else
+		if (populated)
 			work->populated += range_size(chunk);
+		else
+			work->failed = true;
 		pthread_mutex_unlock(&work->lock);
 	}
 	return NULL;

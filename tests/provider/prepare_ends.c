@@ -124,7 +124,7 @@ static size_t mapped_pages(void)
 static int test_alone(const void *arg)
 {
 	struct prepare_report report;
-	struct area scattered, around, area = {};
+	struct area scattered, around = {}, area = {};
 	size_t mapped = 0;
 	int err = scatter(&scattered) ?: area_open_anon(&around, ENDS_LEN + 2 * SZ_2M, 0);
 
