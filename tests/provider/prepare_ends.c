@@ -11,8 +11,12 @@
 
 /* From here on, ends are of interest. */
 #define ENDS_LEN	(64 * MIB)
-/* One would do for each end, but the kernel takes a page for itself here and there. */
-#define RUNS		16
+/*
+ * One would do for each end, but the kernel takes a page for itself here and there, and a thread
+ * that is moved to another CPU loses the 32 pages that have just been freed on this one: up to
+ * three times, say, while the host is busy.
+ */
+#define RUNS		(16 + 3 * 32)
 /* Without our doing, of a huge page's worth of base pages. */
 #define SCATTERED	256
 
