@@ -10,7 +10,6 @@
  * the device is just about. A file is not released while a call is under way
  * on it, so closing it, or dying, leaves no transfer behind.
  */
-#include <linux/capability.h>
 #include <linux/dma-mapping.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
@@ -21,6 +20,7 @@
 
 #include <phyr/phyr.h>
 
+#include "device.h"
 #include "edu.h"
 #include "table.h"
 
@@ -263,15 +263,17 @@ static int look_at_map(struct maps *maps, unsigned int cmd, union args *args)
 	return ret;
 }
 
-static int ioctl_args(struct maps *maps, unsigned int cmd, union args *args)
+static int ioctl_args(void *owner, unsigned int cmd, void *args)
 {
+	struct maps *maps = owner;
+
 	switch (cmd) {
 	case PHYR_EDU_LIMITS:
-		return set_limits(maps->edu, &args->limits);
+		return set_limits(maps->edu, args);
 	case PHYR_EDU_UNMAP:
-		return edu_unmap(maps, &args->unmap);
+		return edu_unmap(maps, args);
 	case PHYR_EDU_DMA:
-		return edu_dma(maps->edu, &args->dma);
+		return edu_dma(maps->edu, args);
 	default:
 		return look_at_map(maps, cmd, args);
 	}
@@ -281,18 +283,10 @@ static long edu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	void __user *user = (void __user *)arg;
 	union args args = {};
-	int ret;
 
 	if (cmd == PHYR_EDU_MAP)
 		return edu_map(file->private_data, user);
-	if (_IOC_SIZE(cmd) > sizeof(args))
-		return -ENOTTY;
-	if (copy_from_user(&args, user, _IOC_SIZE(cmd)))
-		return -EFAULT;
-	ret = ioctl_args(file->private_data, cmd, &args);
-	if (!ret && (_IOC_DIR(cmd) & _IOC_READ) && copy_to_user(user, &args, _IOC_SIZE(cmd)))
-		return -EFAULT;
-	return ret;
+	return ioctl_with_args(cmd, user, &args, sizeof(args), ioctl_args, file->private_data);
 }
 
 static struct maps *alloc_maps(struct edu *edu)
@@ -311,8 +305,7 @@ static int edu_open(struct inode *inode, struct file *file)
 {
 	struct edu *edu = container_of(file->private_data, struct edu, misc);
 
-	/* It tells addresses, and can change memory wherever it is. */
-	if (!capable(CAP_SYS_RAWIO))
+	if (!may_open())
 		return -EPERM;
 	file->private_data = alloc_maps(edu);
 	return file->private_data ? 0 : -ENOMEM;

@@ -5,7 +5,6 @@
  * Lifetimes: a pin belongs to the open file, and is found there by its id; see
  * table.h.
  */
-#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/io.h>
@@ -21,6 +20,7 @@
 
 #include <phyr/phyr.h>
 
+#include "device.h"
 #include "gup.h"
 #include "phyr_test.h"
 #include "table.h"
@@ -223,7 +223,7 @@ static int test_folio(struct table *pins, struct phyr_test_folio *args)
 	return found.len ? 0 : -ERANGE;
 }
 
-static int test_ioctl_args(struct table *pins, unsigned int cmd, void *args)
+static int test_ioctl_args(void *pins, unsigned int cmd, void *args)
 {
 	switch (cmd) {
 	case PHYR_TEST_UNPIN:
@@ -251,24 +251,16 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		struct phyr_test_folio folio;
 		struct phyr_test_gup gup;
 	} args;
-	int ret;
 
 	if (cmd == PHYR_TEST_PIN)
 		return test_pin(file->private_data, user);
-	if (_IOC_SIZE(cmd) > sizeof(args))
-		return -ENOTTY;
-	if (copy_from_user(&args, user, _IOC_SIZE(cmd)))
-		return -EFAULT;
-	ret = test_ioctl_args(file->private_data, cmd, &args);
-	if (!ret && (_IOC_DIR(cmd) & _IOC_READ) && copy_to_user(user, &args, _IOC_SIZE(cmd)))
-		return -EFAULT;
-	return ret;
+	return ioctl_with_args(cmd, user, &args, sizeof(args), test_ioctl_args,
+			       file->private_data);
 }
 
 static int test_open(struct inode *inode, struct file *file)
 {
-	/* It tells physical addresses. */
-	if (!capable(CAP_SYS_RAWIO))
+	if (!may_open())
 		return -EPERM;
 	file->private_data = table_alloc();
 	return file->private_data ? 0 : -ENOMEM;

@@ -13,7 +13,6 @@
  * Lifetimes: a umem belongs to the open file, and is found there by its id; see
  * table.h.
  */
-#include <linux/capability.h>
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
 #include <linux/io.h>
@@ -36,6 +35,7 @@
 #include <rdma/iter.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "device.h"
 #include "phyr_umem_test.h"
 #include "table.h"
 
@@ -349,32 +349,27 @@ static int look_at_umem(struct table *umems, unsigned int cmd, union test_args *
 	return ret;
 }
 
+static int test_ioctl_args(void *umems, unsigned int cmd, void *args)
+{
+	if (cmd == PHYR_UMEM_TEST_RELEASE)
+		return test_release(umems, args);
+	return look_at_umem(umems, cmd, args);
+}
+
 static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct table *umems = file->private_data;
 	void __user *user = (void __user *)arg;
 	union test_args args = {};
-	int ret;
 
 	if (cmd == PHYR_UMEM_TEST_GET)
-		return test_get(umems, user);
-	if (_IOC_SIZE(cmd) > sizeof(args))
-		return -ENOTTY;
-	if (copy_from_user(&args, user, _IOC_SIZE(cmd)))
-		return -EFAULT;
-	if (cmd == PHYR_UMEM_TEST_RELEASE)
-		ret = test_release(umems, &args.release);
-	else
-		ret = look_at_umem(umems, cmd, &args);
-	if (!ret && (_IOC_DIR(cmd) & _IOC_READ) && copy_to_user(user, &args, _IOC_SIZE(cmd)))
-		return -EFAULT;
-	return ret;
+		return test_get(file->private_data, user);
+	return ioctl_with_args(cmd, user, &args, sizeof(args), test_ioctl_args,
+			       file->private_data);
 }
 
 static int test_open(struct inode *inode, struct file *file)
 {
-	/* It tells physical addresses. */
-	if (!capable(CAP_SYS_RAWIO))
+	if (!may_open())
 		return -EPERM;
 	file->private_data = table_alloc();
 	return file->private_data ? 0 : -ENOMEM;
