@@ -263,20 +263,21 @@ static int map_thp_pte(char *addr, size_t len)
 {
 	struct runs runs;
 	size_t off;
-	int tries;
 	int err = map_thp(addr, len);
 
 	if (err)
 		return err;
 	/*
-	 * Changing one page's permission splits the PMD, and leaves the folio whole. khugepaged may
-	 * come between and undo it, the more so under valgrind.
+	 * Else khugepaged, which wakes up when a process asks for huge pages, joins again what has
+	 * been split.
 	 */
-	for (tries = 0; tries < 5 && smaps_kb(addr, len, "AnonHugePages"); tries++)
-		for (off = 0; off < len; off += SZ_2M)
-			if (mprotect(addr + off + 7 * SZ_4K, SZ_4K, PROT_READ) ||
-			    mprotect(addr + off + 7 * SZ_4K, SZ_4K, PROT_READ | PROT_WRITE))
-				return fail("mprotect: %m");
+	if (madvise(addr, len, MADV_NOHUGEPAGE))
+		return fail("MADV_NOHUGEPAGE: %m");
+	/* Changing one page's permission splits the PMD, and leaves the folio whole. */
+	for (off = 0; off < len; off += SZ_2M)
+		if (mprotect(addr + off + 7 * SZ_4K, SZ_4K, PROT_READ) ||
+		    mprotect(addr + off + 7 * SZ_4K, SZ_4K, PROT_READ | PROT_WRITE))
+			return fail("mprotect: %m");
 	if (smaps_kb(addr, len, "AnonHugePages"))
 		return fail("transparent huge pages still mapped by PMDs after mprotect");
 	err = phys_runs(addr, len, &runs);

@@ -94,6 +94,8 @@ void die(const char *fmt, ...)
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
+	if (detail[0])
+		fprintf(stderr, " (%s)", detail);
 	fputc('\n', stderr);
 	exit(2);
 }
@@ -169,7 +171,7 @@ static int run_one(int number, const struct test *t)
 		printf("not ok %d %s - %s\n", number, t->name, detail);
 		result = FAILED;
 		if (program->recover && program->recover())
-			die("cannot recover from the failure of %s: %s", t->name, detail);
+			die("cannot recover from the failure of %s", t->name);
 	} else if (result == SKIPPED) {
 		printf("ok %d %s # SKIP %s\n", number, t->name, detail);
 	} else if (note[0]) {

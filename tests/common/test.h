@@ -44,7 +44,10 @@ void remark(const char *fmt, ...) PRINTF(1, 2);
  */
 int test_cancelled(void (*fn)(void *arg), void *arg);
 
-/* Not a test's failure: the program cannot go on. Exit status 2. */
+/*
+ * Not a test's failure: the program cannot go on. What fail() or skip() has said is shown, too.
+ * Exit status 2.
+ */
 void die(const char *fmt, ...) PRINTF(1, 2) __attribute__((noreturn));
 
 /* What a program tests, where it has to open something first, with options that say what. */

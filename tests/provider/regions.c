@@ -141,10 +141,14 @@ void regions_open(void)
 	int i;
 
 	arena_open();
-	for (i = 0; i < BACKING_COUNT; i++)
-		if (len[i] && (buf_open(&bufs[i], i, len[i]) ||
-			       !region_reg(backing_name[i], bufs[i].addr, len[i], ACCESS_ALL)))
+	for (i = 0; i < BACKING_COUNT; i++) {
+		if (!len[i])
+			continue;
+		if (buf_open(&bufs[i], i, len[i]))
+			die("no %zu bytes of %s", len[i], backing_name[i]);
+		if (!region_reg(backing_name[i], bufs[i].addr, len[i], ACCESS_ALL))
 			die("cannot register %zu bytes of %s: %m", len[i], backing_name[i]);
+	}
 	frag = bufs[BACKING_FRAG].addr;
 	if (!region_reg("unaligned", frag + 123, 77 * SZ_4K + 5, ACCESS_ALL) ||
 	    !region_reg("in a huge page", bufs[BACKING_HUGE2M].addr + SZ_2M - 7, 9, ACCESS_ALL) ||
