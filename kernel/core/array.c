@@ -297,20 +297,20 @@ void phyr_array_end_blocks(struct phyr_array *array, u64 skew, size_t len)
 {
 	u64 held = (u64)array->blocks << array->shift;
 	bool valid = skew < held && !(skew >> array->shift);
+	size_t largest = 0, smallest = SIZE_MAX;
 	struct phyr_iter iter = {};
+	unsigned long nr = 0;
 	struct phyr run;
 
 	array->skew = skew;
 	array->len = valid ? min_t(u64, len, held - skew) : 0;
-	array->nr = 0;
-	array->largest = 0;
-	array->smallest = SIZE_MAX;
 	while (phyr_array_next_run(array, &iter, &run)) {
-		array->nr++;
-		array->largest = max(array->largest, run.len);
-		array->smallest = min(array->smallest, run.len);
+		nr++;
+		largest = max(largest, run.len);
+		smallest = min(smallest, run.len);
 	}
-	if (!array->nr)
-		array->smallest = 0;
+	array->nr = nr;
+	array->largest = largest;
+	array->smallest = nr ? smallest : 0;
 }
 EXPORT_SYMBOL_GPL(phyr_array_end_blocks);
