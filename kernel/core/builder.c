@@ -14,6 +14,9 @@
 #include "array.h"
 #include "builder.h"
 
+/* Table entries written between two looks at the scheduler: a run may have as many as a region. */
+#define BLOCKS_AT_ONCE 65536
+
 #define CHUNK_RUNS ((PAGE_SIZE - sizeof(struct phyr_chunk *)) / sizeof(struct phyr))
 
 struct phyr_chunk {
@@ -125,8 +128,11 @@ static void fill_blocks(struct phyr_builder *builder, struct phyr_array *array)
 			size_t done, len = run->len;
 			u64 addr = run->addr;
 
-			for (done = 0; done < skew + len; done += size)
+			for (done = 0; done < skew + len; done += size) {
 				*block++ = addr - skew + done;
+				if (!((block - array->block) % BLOCKS_AT_ONCE))
+					cond_resched();
+			}
 			/* Only the region's first block begins before its first byte. */
 			skew = 0;
 			largest = max(largest, len);
