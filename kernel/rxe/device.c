@@ -74,13 +74,17 @@ static const struct ib_device_ops phyr_rxe_ops = {
 
 /*
  * In the place of ib_register_device(). Operations that are set already, those of
- * the counters, are not taken by ib_set_device_ops().
+ * the counters, are not taken by ib_set_device_ops(). An in-tree driver that had the others,
+ * or methods of its own, would have to be put together with ours first.
  */
 int phyr_rxe_register_device(struct ib_device *device, const char *name,
 			     struct device *dma_device)
 {
-	int ret = phyr_rxe_add_counters(device);
+	int ret;
 
+	if (WARN_ON(device->driver_def || device->ops.fill_res_mr_entry))
+		return -EOPNOTSUPP;
+	ret = phyr_rxe_add_counters(device);
 	if (ret)
 		return ret;
 	ib_set_device_ops(device, &phyr_rxe_ops);
