@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
  * Tracepoints: what became of each region that phyr.ko was asked to pin, to unpin
- * or to map. One event each, at the end. (Not of what was under way when tracing began.)
+ * or to map. One event each, at the end; of what was under way when tracing began, maybe.
  *
  *  phyr_pin      memory was pinned for an array (Soft-RoCE's MRs) or for a
  *                scatterlist (all drivers, by the livepatch), or could not be

@@ -15,6 +15,7 @@
  * empty. An MR is found by its key through the pool, which holds a reference
  * while the MR is used, so that its umem cannot go in the middle of a copy:
  * the pool waits for the last reference before it has rxe_mr_cleanup() called.
+ * (For 50 s, then it warns and goes on. A copy's reference is not held that long.)
  */
 #include <linux/ioport.h>
 #include <linux/log2.h>
