@@ -13,6 +13,10 @@
  * nothing has changed. (MADV_COLLAPSE would tell by an error. But it has all CPUs put their pages
  * on the LRU lists, and one that a real-time thread occupies may take seconds to answer.)
  *
+ * So what is too short for a huge page at either end of a mapping is advised with the rest. It comes
+ * in base pages all the same; but as a mapping of its own it would have mremap() fail, by which
+ * realloc() makes large memory larger.
+ *
  * Shared memory is left to the system's and the mount's setting for it.
  */
 #define _GNU_SOURCE
@@ -89,21 +93,31 @@ static enum who who_gets(size_t huge)
 	return disabled ? WHO_ASKS : EVERYBODY;
 }
 
-/* Advise huge pages for the inside of a range of one mapping, unless that has opted out. */
-static bool advise_unless_out(int maps, struct range inside)
+/* The huge pages inside, with what of the mapping is left over at its ends. */
+static struct range with_ends(const struct part *part, struct range inside, size_t huge)
 {
-	uintptr_t end = inside.start + sysconf(_SC_PAGESIZE);
+	if (inside.start - part->mapping.start < huge)
+		inside.start = part->mapping.start;
+	if (part->mapping.end - inside.end < huge)
+		inside.end = part->mapping.end;
+	return inside;
+}
+
+/* Advise huge pages for a range of one mapping, unless that has opted out. */
+static bool advise_unless_out(int maps, struct range range)
+{
+	uintptr_t end = range.start + sysconf(_SC_PAGESIZE);
 	struct range first;
 
-	if (!advise(inside.start, end - inside.start, MADV_NOHUGEPAGE))
+	if (!advise(range.start, end - range.start, MADV_NOHUGEPAGE))
 		return false;
 	/* (Of what is unmapped meanwhile there is no mapping; what is in its place is not ours.) */
-	if (!prepare_mapping(maps, inside.start, &first) || first.end != end)
+	if (!prepare_mapping(maps, range.start, &first) || first.end != end)
 		return false;
-	if (advise(inside.start, range_size(inside), MADV_HUGEPAGE))
+	if (advise(range.start, range_size(range), MADV_HUGEPAGE))
 		return true;
 	/* Not all of it, then; but the first page must not be left opted out. */
-	advise(inside.start, end - inside.start, MADV_HUGEPAGE);
+	advise(range.start, end - range.start, MADV_HUGEPAGE);
 	return false;
 }
 
@@ -118,7 +132,8 @@ static size_t advise_parts(struct parts *untouched, size_t huge)
 	for (i = 0; i < untouched->count && maps >= 0; i++) {
 		part = &untouched->part[i];
 		inside = range_inside(part->range, huge);
-		if (!part->anonymous || !range_size(inside) || !advise_unless_out(maps, inside))
+		if (!part->anonymous || !range_size(inside) ||
+		    !advise_unless_out(maps, with_ends(part, inside, huge)))
 			continue;
 		part->thp_size = huge;
 		bytes += range_size(inside);

@@ -175,6 +175,7 @@ static bool find_mappings(int maps, struct range range, struct parts *mappings)
 			return false;
 		part.range.start = at;
 		part.range.end = found.vma_end < range.end ? found.vma_end : range.end;
+		part.mapping = part.range;
 		switch (judge(maps, &found, &part)) {
 		case REFUSED:
 			return false;

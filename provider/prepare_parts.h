@@ -51,6 +51,7 @@ static inline bool advise(uintptr_t start, size_t size, int advice)
 /* A range that lies in one mapping. */
 struct part {
 	struct range range;
+	struct range mapping;	/* that one, as far as it is registered */
 	size_t page_size;
 	bool anonymous;		/* private, and not a stack: may have transparent huge pages */
 	size_t thp_size;	/* of those it will be populated with; 0: none, so far as we know */

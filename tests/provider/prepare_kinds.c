@@ -363,6 +363,56 @@ static int test_dontfork(const void *arg)
 	return err;
 }
 
+/* Mappings with memory in them. */
+static unsigned int count_mappings(uintptr_t start, uintptr_t end)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned long from, to;
+	unsigned int count = 0;
+	char line[512];
+
+	while (maps && fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx rw", &from, &to) == 2 && from < end && to > start)
+			count++;
+	if (maps)
+		fclose(maps);
+	return count;
+}
+
+/*
+ * Memory that has been prepared can be made larger, as realloc() does it. All that was mapped, or
+ * a part in the middle.
+ */
+static int test_mremap(const void *arg)
+{
+	size_t around = (uintptr_t)arg;
+	struct outcome expect = { .populated = LEN, .present = LEN };
+	unsigned int mappings, pieces = around ? 3 : 1;
+	struct area area;
+	char *part, *larger = MAP_FAILED;
+	int err;
+
+	err = area_open_anon(&area, LEN + 2 * around, ODD);
+	part = area.addr + around;
+	expect.huge = huge_inside(part, LEN);
+	err = err ?: ask_and_check(part, LEN, AUTO, &expect);
+	mappings = count_mappings((uintptr_t)area.addr, (uintptr_t)area.addr + area.len);
+	if (!err && mappings != pieces)
+		err = fail("there are %u mappings, not %u", mappings, pieces);
+	if (!err) {
+		pattern_fill(part, 9, 0, LEN);
+		larger = mremap(part, LEN, 2 * LEN, MREMAP_MAYMOVE);
+		if (larger == MAP_FAILED)
+			err = fail("mremap: %m");
+	}
+	err = err ?: pattern_check("moved", larger, 9, 0, LEN) ?:
+	      zero_check("more", larger + LEN, LEN);
+	if (larger != MAP_FAILED)
+		munmap(larger, 2 * LEN);
+	area_close(&area);
+	return err;
+}
+
 /* --- collapse ----------------------------------------------------------------------------- */
 
 static const struct collapse {
@@ -427,6 +477,8 @@ void kinds_add_tests(void)
 	test_add(test_content, NULL, "state, content stays");
 	test_add(test_writer, NULL, "state, written to meanwhile");
 	test_add(test_dontfork, NULL, "state, not for children");
+	test_add(test_mremap, NULL, "state, made larger afterwards");
+	test_add(test_mremap, (void *)(8 * MIB), "state, a part of it made larger afterwards");
 	for (i = 0; i < ARRAY_SIZE(collapses); i++)
 		test_add(test_collapse, &collapses[i], "collapse, %s", collapses[i].name);
 }
