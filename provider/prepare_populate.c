@@ -10,14 +10,18 @@
  * Alone we populate nothing but the ends (prepare_ends.c), which come first, while no helper of
  * ours allocates pages. The rest the kernel, when it pins, populates no slower.
  *
- * Helpers are nobody's but ours: they have all signals blocked, and are gone when we return. What
+ * Helpers are nobody's but ours: they have all signals blocked, and have ended when we return. What
  * they inherit from us is what they need: scheduling, memory policy, cgroup. If one cannot be made,
  * there are fewer. If another thread calls fork() meanwhile, they stay in the parent, as we do.
+ *
+ * All registrations of a process that are under way share as many helpers as one would have alone.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "prepare_parts.h"
 
@@ -89,6 +93,32 @@ static void *populate(void *arg)
 	return NULL;
 }
 
+static unsigned int least(unsigned int a, unsigned int b)
+{
+	return a < b ? a : b;
+}
+
+/* How many helpers there are, behind the process that has them: a forked child has none. */
+static _Atomic uint64_t at_work;
+
+/* Returns how many more there may be, and counts them. */
+static unsigned int reserve_helpers(unsigned int wanted, unsigned int most)
+{
+	uint64_t mine = (uint64_t)getpid() << 32, old = atomic_load(&at_work), new;
+	unsigned int granted;
+
+	do {
+		new = (old ^ mine) >> 32 ? mine : old;
+		granted = most > (uint32_t)new ? least(wanted, most - (uint32_t)new) : 0;
+	} while (!atomic_compare_exchange_weak(&at_work, &old, new + granted));
+	return granted;
+}
+
+static void return_helpers(unsigned int count)
+{
+	atomic_fetch_sub(&at_work, count);
+}
+
 /* Returns how many there are. */
 static unsigned int start_helpers(struct work *work, const cpu_set_t *cpus, unsigned int wanted,
 				  pthread_t *helpers)
@@ -120,31 +150,29 @@ static unsigned int count_chunks(const struct parts *parts)
 	return count;
 }
 
-static unsigned int least(unsigned int a, unsigned int b)
-{
-	return a < b ? a : b;
-}
-
 /* Returns how many threads have populated all of it, ours among them; 0 if we had been alone. */
 static unsigned int populate_together(struct work *work, uint32_t max_threads)
 {
-	unsigned int threads = least(count_chunks(work->parts), MAX_THREADS), started, i;
+	unsigned int threads = least(count_chunks(work->parts), MAX_THREADS);
+	unsigned int most, reserved, started, i;
 	pthread_t helpers[MAX_THREADS];
 	cpu_set_t cpus;
 
 	if (max_threads)
 		threads = least(threads, max_threads);
-	if (threads > 1)
-		threads = least(threads, prepare_find_cpus(&cpus));
 	if (threads <= 1)
 		return 0;
-	started = start_helpers(work, &cpus, threads - 1, helpers);
-	if (!started)
+	most = least(prepare_find_cpus(&cpus), MAX_THREADS);
+	if (most <= 1)
 		return 0;
-	populate(work);
+	reserved = reserve_helpers(least(threads, most) - 1, most - 1);
+	started = start_helpers(work, &cpus, reserved, helpers);
+	if (started)
+		populate(work);
 	for (i = 0; i < started; i++)
 		pthread_join(helpers[i], NULL);
-	return started + 1;
+	return_helpers(reserved);
+	return started ? started + 1 : 0;
 }
 
 void prepare_populate(const struct parts *untouched, uint32_t max_threads,
