@@ -11,14 +11,15 @@
  *	prepare_populate.c	populates with several threads; prepare_cpus.c says how many
  *	prepare_ends.c		populates what is too short for a huge page, side by side
  *	prepare_look.c		finds out before what is there, and what is not
+ *	prepare_zones.c		whether what is populated now would have to be moved to be pinned
  *
  * Every registration comes by here, and most are of memory that is there, or small. Below
  * PREPARE_LEAST there is no system call: it might not hold a whole huge page or two, and to look at
  * it would take a good part of what there is to gain. If a few samples of a larger range are
  * populated, all of it is taken to be, and that is all.
  *
- * Nothing is populated for a registration that the kernel is going to refuse. What that is, we
- * only guess; to be wrong costs time, not more.
+ * Nothing is populated for a registration that the kernel is going to refuse, so far as we can
+ * tell. To be wrong costs time, and memory until the program gives it back.
  *
  * Preparing never fails, as what has not been prepared, the kernel deals with. Nor can it do harm:
  *
@@ -36,10 +37,12 @@
  *  - Cancellation is off meanwhile: ibv_reg_mr() is no place for it, and we have files open and
  *    threads to join. errno is the caller's.
  *
- *  - There is no state. What a forked child prepares does not depend on what its parent has.
+ *  - There is no state but a count of helpers (prepare_populate.c). What a forked child prepares
+ *    does not depend on what its parent has.
  *
  * What remains is the advice. Memory that is populated anew when its MR is gone comes in huge pages
- * again, and mappings of which only a part was advised have been split.
+ * again; and mappings of which only a part was advised have been split, so that mremap() cannot
+ * resize them.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -66,13 +69,24 @@ static struct range pages_of(void *addr, size_t length)
 	return range;
 }
 
+/* What Soft-RoCE grants for pinned memory; and of the optional range, nobody refuses any. */
+#define GRANTED (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ | \
+		 IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_MW_BIND | IBV_ACCESS_FLUSH_GLOBAL | \
+		 IBV_ACCESS_FLUSH_PERSISTENT | IBV_ACCESS_OPTIONAL_RANGE)
+
 /*
  * Memory that is only read is left alone: a page of it that is not there may stay the one page of
  * zeros for all.
  */
 static bool is_for_writing(int access)
 {
-	return access & IBV_ACCESS_LOCAL_WRITE && !(access & IBV_ACCESS_ON_DEMAND);
+	return access & IBV_ACCESS_LOCAL_WRITE && !(access & ~GRANTED);
+}
+
+/* An IOVA has to be where the memory is in a page. */
+static bool fits(void *addr, uint64_t iova)
+{
+	return !(((uintptr_t)addr ^ iova) & (sysconf(_SC_PAGESIZE) - 1));
 }
 
 static bool may_lock(size_t bytes)
@@ -91,15 +105,18 @@ static void prepare_range(struct range range, const struct prepare_policy *polic
 			  struct prepare_report *report)
 {
 	struct parts mappings, untouched;
+	uint32_t steps = policy->steps;
 
 	if (!may_lock(range_size(range)) || !prepare_find_mappings(range, &mappings))
 		return;
+	if (prepare_may_be_moved())
+		steps &= PHYRDV_PREPARE_HUGEPAGE;
 	prepare_find_untouched(&mappings, &untouched);
-	if (policy->steps & PHYRDV_PREPARE_HUGEPAGE)
+	if (steps & PHYRDV_PREPARE_HUGEPAGE)
 		report->huge_bytes = prepare_advise_huge(&untouched);
-	if (policy->steps & PHYRDV_PREPARE_POPULATE)
+	if (steps & PHYRDV_PREPARE_POPULATE)
 		prepare_populate(&untouched, policy->max_threads, report);
-	if (policy->steps & PHYRDV_PREPARE_COLLAPSE)
+	if (steps & PHYRDV_PREPARE_COLLAPSE)
 		report->collapsed_bytes = prepare_collapse(&mappings);
 }
 
@@ -116,14 +133,15 @@ static void prepare_timed(struct range range, const struct prepare_policy *polic
 	report->ns = now_ns() - begin;
 }
 
-void prepare(void *addr, size_t length, int access, const struct prepare_policy *policy,
-	     struct prepare_report *report)
+void prepare(void *addr, size_t length, uint64_t iova, int access,
+	     const struct prepare_policy *policy, struct prepare_report *report)
 {
 	struct range range = pages_of(addr, length);
 	int error = errno;
 
 	*report = (struct prepare_report){};
-	if (range_size(range) < PREPARE_LEAST || !policy->steps || !is_for_writing(access))
+	if (range_size(range) < PREPARE_LEAST || !policy->steps || !is_for_writing(access) ||
+	    !fits(addr, iova))
 		return;
 	if (is_to_gain(range, policy->steps))
 		prepare_timed(range, policy, report);

@@ -37,10 +37,10 @@ struct prepare_report {
 struct prepare_policy prepare_policy_from_env(void);
 
 /*
- * Prepare the memory [addr, addr + length), which is about to be registered with these
- * IBV_ACCESS_* flags. Never fails: what cannot be done is left to the kernel. errno stays.
+ * Prepare the memory [addr, addr + length), which is about to be registered for that IOVA, with
+ * these IBV_ACCESS_* flags. Never fails: what cannot be done is left to the kernel. errno stays.
  */
-void prepare(void *addr, size_t length, int access, const struct prepare_policy *policy,
-	     struct prepare_report *report);
+void prepare(void *addr, size_t length, uint64_t iova, int access,
+	     const struct prepare_policy *policy, struct prepare_report *report);
 
 #endif

@@ -73,7 +73,10 @@ bool prepare_is_resident(struct range range);
 int prepare_open_maps(void);
 /* The mapping that an address is in. */
 bool prepare_mapping(int maps, uintptr_t addr, struct range *mapping);
-/* The mappings that can be prepared. False if the kernel would refuse to register the range. */
+/*
+ * The mappings that can be prepared. False if the range is to be left alone: the kernel would
+ * refuse to register it, or might, or we do not know, as there are too many mappings.
+ */
 bool prepare_find_mappings(struct range range, struct parts *mappings);
 /* Those ranges of them, of PREPARE_LEAST or more, in which not a page is populated. */
 void prepare_find_untouched(const struct parts *mappings, struct parts *untouched);
@@ -100,6 +103,11 @@ bool prepare_ends(const struct part *part, size_t *bytes);
 
 void prepare_populate(const struct parts *untouched, uint32_t max_threads,
 		      struct prepare_report *report);
+
+/* prepare_zones.c */
+
+/* Would what we populate have to be moved to be pinned? */
+bool prepare_may_be_moved(void);
 
 /* prepare_cpus.c */
 

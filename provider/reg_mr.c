@@ -63,7 +63,7 @@ static struct ibv_mr *reg_mr_and_say(const struct prepare_policy *policy, struct
 	int cancel;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	prepare(addr, length, access, policy, &report);
+	prepare(addr, length, iova, access, policy, &report);
 	begin = now_ns();
 	mr = engine_reg_mr(pd, addr, length, iova, access);
 	say(pd, addr, length, &report, mr, now_ns() - begin);
@@ -80,7 +80,7 @@ struct ibv_mr *phyr_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_
 	policy = asked ? asked : &environment;
 	if (debug)
 		return reg_mr_and_say(policy, pd, addr, length, iova, access);
-	prepare(addr, length, access, policy, &report);
+	prepare(addr, length, iova, access, policy, &report);
 	return engine_reg_mr(pd, addr, length, iova, access);
 }
 
@@ -88,9 +88,13 @@ struct ibv_mr *phyr_reg_mr_with(const struct prepare_policy *policy, struct ibv_
 				size_t length, uint64_t iova, int access)
 {
 	struct ibv_mr *mr;
+	int cancel;
 
+	/* No cancellation: what is asked for must be gone with this call. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	asked = policy;
 	mr = ibv_reg_mr_iova2(pd, addr, length, iova, access);
 	asked = NULL;
+	pthread_setcancelstate(cancel, NULL);
 	return mr;
 }

@@ -87,7 +87,7 @@ int ask(char *addr, size_t len, uint32_t steps, uint32_t max_threads,
 	/* What is not filled in shall be seen. */
 	memset(report, 0xa5, sizeof(*report));
 	errno = EXFULL;
-	prepare(addr, len, IBV_ACCESS_LOCAL_WRITE, &policy, report);
+	prepare_mr(addr, len, IBV_ACCESS_LOCAL_WRITE, &policy, report);
 	error = errno;
 	files_after = entries("/proc/self/fd");
 	threads_after = entries("/proc/self/task");

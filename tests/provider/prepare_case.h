@@ -54,8 +54,15 @@ void area_close(struct area *area);
 size_t huge_inside(const char *addr, size_t len) __attribute__((access(none, 1)));
 size_t present(const char *addr, size_t len);
 
+/* prepare(), as ibv_reg_mr() has it: the address is the IOVA, too. */
+static inline void prepare_mr(void *addr, size_t len, int access,
+			      const struct prepare_policy *policy, struct prepare_report *report)
+{
+	prepare(addr, len, (uintptr_t)addr, access, policy, report);
+}
+
 /*
- * prepare(), for local writing, after which errno must be what it was, and the process must have
+ * prepare_mr(), for local writing, after which errno must be what it was, and the process must have
  * the threads, the files and the state of cancellation that it had.
  */
 int ask(char *addr, size_t len, uint32_t steps, uint32_t max_threads,

@@ -70,16 +70,16 @@ static int no_calls(const void *arg)
 	(void)arg;
 	if (err)
 		return err;
-	prepare(area.addr, 1, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
-	prepare(area.addr, 64 * KIB, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
-	prepare(area.addr, PREPARE_LEAST - SZ_4K, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
-	prepare(area.addr + 1, PREPARE_LEAST - SZ_4K - 1, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
-	prepare(area.addr, 0, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
-	prepare(NULL, SIZE_MAX, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
-	prepare(area.addr, SIZE_MAX - SZ_4K, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
-	prepare(area.addr, LEN, IBV_ACCESS_REMOTE_READ, &policy, &report);
-	prepare(NULL, SIZE_MAX, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_ON_DEMAND, &policy, &report);
-	prepare(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &none, &report);
+	prepare_mr(area.addr, 1, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, 64 * KIB, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, PREPARE_LEAST - SZ_4K, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr + 1, PREPARE_LEAST - SZ_4K - 1, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, 0, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(NULL, SIZE_MAX, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, SIZE_MAX - SZ_4K, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, LEN, IBV_ACCESS_REMOTE_READ, &policy, &report);
+	prepare_mr(NULL, SIZE_MAX, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_ON_DEMAND, &policy, &report);
+	prepare_mr(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &none, &report);
 	if (report.threads || report.ns)
 		return fail("the report says that something was done");
 	return PASSED;
@@ -105,8 +105,8 @@ static int few_calls(const void *arg)
 	err = err ?: only(few, ARRAY_SIZE(few));
 	if (err)
 		return err;
-	prepare(area.addr, PREPARE_LEAST, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
-	prepare(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, PREPARE_LEAST, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
 	return PASSED;
 }
 
@@ -314,7 +314,7 @@ static int test_threads(const void *arg)
 		run_on(1);
 	err = area_open_anon(&area, t->len, ODD);
 	if (!err)
-		prepare(area.addr, t->len, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+		prepare_mr(area.addr, t->len, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
 	run_on(2);
 	watch_stop(&w);
 	if (!err && (report.threads != t->expect || report.populated_bytes != populated))
@@ -383,7 +383,7 @@ static void prepare_cancelled(void *arg)
 	struct prepare_policy policy = { .steps = AUTO };
 	struct cancelled *c = arg;
 
-	prepare(c->area.addr, c->area.len, IBV_ACCESS_LOCAL_WRITE, &policy, &c->report);
+	prepare_mr(c->area.addr, c->area.len, IBV_ACCESS_LOCAL_WRITE, &policy, &c->report);
 }
 
 static int test_cancel(const void *arg)
@@ -416,10 +416,10 @@ static int child_prepares(struct area *inherited)
 
 	if (area_open_anon(&area, 16 * MIB, ODD))
 		return 1;
-	prepare(area.addr, area.len, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, area.len, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
 	if (report.populated_bytes != area.len || present(area.addr, area.len) != area.len)
 		return 2;
-	prepare(inherited->addr, inherited->len, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(inherited->addr, inherited->len, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
 	if (report.populated_bytes != inherited->len ||
 	    present(inherited->addr, inherited->len) != inherited->len)
 		return 3;
@@ -458,7 +458,7 @@ static int test_fork(const void *arg)
 		die("no thread");
 	for (i = 0; i < 4 && !err; i++) {
 		err = area_open_anon(&area, LEN, ODD);
-		prepare(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+		prepare_mr(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
 		err = err ?: check(area.addr, LEN, &report,
 				   &(struct outcome){ huge_inside(area.addr, LEN), LEN, LEN });
 		area_close(&area);
@@ -558,7 +558,7 @@ static int without(const void *arg)
 		err = fail("cannot unmount %s: %m", (const char *)arg);
 	if (err)
 		return err;
-	prepare(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
 	if (report.huge_bytes || report.populated_bytes || report.collapsed_bytes || report.threads)
 		return fail("%zu bytes advised, %zu populated", report.huge_bytes,
 			    report.populated_bytes);
@@ -596,7 +596,7 @@ static int prepare_on_node(const struct node *node, struct watch *w)
 	if (err)
 		return err;
 	watch_start(w);
-	prepare(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
 	watch_stop(w);
 	if (report.threads != node->threads ||
 	    present(area.addr, LEN) != (node->threads ? LEN : 0))
@@ -687,6 +687,85 @@ static int test_quota(const void *arg)
 	return err;
 }
 
+/* In which memory can be taken out of the machine, and put in again. */
+#define BLOCKS "/sys/devices/system/memory"
+
+static bool has_movable(void)
+{
+	FILE *f = fopen("/proc/buddyinfo", "r");
+	bool found = false;
+	char line[512];
+
+	while (f && fgets(line, sizeof(line), f))
+		found |= !!strstr(line, "zone  Movable");
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static bool set_block(unsigned long block, const char *state)
+{
+	char path[64];
+	ssize_t written;
+	int fd;
+
+	snprintf(path, sizeof(path), BLOCKS "/memory%lu/state", block);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	written = write(fd, state, strlen(state));
+	close(fd);
+	return written > 0;
+}
+
+/* The number of a block that has become movable, or -1. Those with the kernel's own memory cannot. */
+static long make_movable(void)
+{
+	DIR *dir = opendir(BLOCKS);
+	struct dirent *entry;
+	unsigned long block;
+	long found = -1;
+
+	while (dir && found < 0 && (entry = readdir(dir))) {
+		if (sscanf(entry->d_name, "memory%lu", &block) != 1 || !set_block(block, "offline"))
+			continue;
+		if (set_block(block, "online_movable") && has_movable())
+			found = block;
+		else
+			set_block(block, "online");
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* Memory from there would have to be moved to be pinned, so none is populated nor collapsed. */
+static int test_movable(const void *arg)
+{
+	struct prepare_report report;
+	struct area area;
+	long block;
+	int err;
+
+	(void)arg;
+	if (has_movable())
+		return fail("there is memory in the zone Movable already");
+	block = make_movable();
+	if (block < 0)
+		return fail("no block of memory can be made movable");
+	err = area_open_anon(&area, LEN, ODD) ?:
+	      ask_and_check(area.addr, LEN, AUTO | COLLAPSE,
+			    &(struct outcome){ huge_inside(area.addr, LEN), 0, 0 });
+	pattern_fill(area.addr, 1, 0, LEN);
+	err = err ?: ask(area.addr, LEN, AUTO | COLLAPSE, 0, &report);
+	if (!err && report.collapsed_bytes)
+		err = fail("%zu bytes were collapsed", report.collapsed_bytes);
+	area_close(&area);
+	if (!set_block(block, "offline") || !set_block(block, "online_kernel") || has_movable())
+		err = fail("memory block %ld cannot be made what it was: %m", block);
+	return err;
+}
+
 /* --- the environment ---------------------------------------------------------------------- */
 
 static const struct variables {
@@ -773,6 +852,7 @@ void process_add_tests(void)
 	for (i = 0; i < ARRAY_SIZE(quotas); i++)
 		test_add(test_quota, &quotas[i], "system, CPU time %s, %s", quotas[i].outer,
 			 quotas[i].inner);
+	test_add(test_movable, NULL, "system, movable memory");
 	for (i = 0; i < ARRAY_SIZE(variables); i++)
 		test_add(test_variables, &variables[i], "environment, %s", variables[i].name);
 }

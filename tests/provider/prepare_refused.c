@@ -261,6 +261,9 @@ static const struct access {
 	{ "remote reading", IBV_ACCESS_REMOTE_READ, AUTO | COLLAPSE },
 	{ "remote writing without local", IBV_ACCESS_REMOTE_WRITE, AUTO | COLLAPSE },
 	{ "on demand", IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_ON_DEMAND, AUTO | COLLAPSE },
+	{ "of huge pages", IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_HUGETLB, AUTO | COLLAPSE },
+	{ "zero-based", IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_ZERO_BASED, AUTO | COLLAPSE },
+	{ "unknown", IBV_ACCESS_LOCAL_WRITE | 1 << 19, AUTO | COLLAPSE },
 	{ "no steps", IBV_ACCESS_LOCAL_WRITE, 0 },
 };
 
@@ -273,8 +276,33 @@ static int test_access(const void *arg)
 	int err = area_open_anon(&area, LEN, ODD);
 
 	if (!err) {
-		prepare(area.addr, LEN, access->access, &policy, &report);
+		prepare_mr(area.addr, LEN, access->access, &policy, &report);
 		err = check(area.addr, LEN, &report, &(struct outcome){});
+	}
+	area_close(&area);
+	return err;
+}
+
+/* Elsewhere in a page than the memory is, which is refused; then elsewhere, with all access. */
+static int test_iova(const void *arg)
+{
+	const int access = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE |
+			   IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_MW_BIND |
+			   IBV_ACCESS_FLUSH_GLOBAL | IBV_ACCESS_RELAXED_ORDERING;
+	struct prepare_policy policy = { .steps = AUTO };
+	struct prepare_report report;
+	struct area area;
+	int err = area_open_anon(&area, LEN, ODD);
+
+	(void)arg;
+	if (!err) {
+		prepare(area.addr, LEN, SZ_4K - 1, access, &policy, &report);
+		err = check(area.addr, LEN, &report, &(struct outcome){});
+	}
+	if (!err) {
+		prepare(area.addr, LEN, SZ_4K, access, &policy, &report);
+		err = check(area.addr, LEN, &report,
+			    &(struct outcome){ huge_inside(area.addr, LEN), LEN, LEN });
 	}
 	area_close(&area);
 	return err;
@@ -344,30 +372,47 @@ struct handler {
 
 enum { BLOCK = 64 * KIB };
 
-/* Fills in a block of the pattern for each fault in it. */
+/* Fills in a block of the pattern. */
+static void fill_in(struct handler *h, const struct uffd_msg *fault)
+{
+	size_t at = (fault->arg.pagefault.address - (uintptr_t)h->area.addr) & ~(BLOCK - 1UL), off;
+	struct uffdio_copy copy;
+
+	h->faults++;
+	/* What another fault has brought meanwhile is there already: go on behind it. */
+	for (off = at; off < at + BLOCK && off < h->area.len; off += SZ_4K) {
+		copy = (struct uffdio_copy){
+			.dst = (uintptr_t)h->area.addr + off,
+			.src = (uintptr_t)h->source + off, .len = SZ_4K,
+		};
+		ioctl(h->fd, UFFDIO_COPY, &copy);
+	}
+}
+
+/* For each fault. */
 static void *handle(void *arg)
 {
 	struct handler *h = arg;
 	struct pollfd fds[2] = { { h->fd, POLLIN, 0 }, { h->stop[0], POLLIN, 0 } };
-	struct uffdio_copy copy;
 	struct uffd_msg msg;
-	size_t at, off;
 
-	while (poll(fds, 2, -1) > 0 && !fds[1].revents) {
-		if (read(h->fd, &msg, sizeof(msg)) != sizeof(msg))
-			continue;
-		h->faults++;
-		at = (msg.arg.pagefault.address - (uintptr_t)h->area.addr) & ~(BLOCK - 1UL);
-		/* What another fault has brought meanwhile is there already: go on behind it. */
-		for (off = at; off < at + BLOCK && off < h->area.len; off += SZ_4K) {
-			copy = (struct uffdio_copy){
-				.dst = (uintptr_t)h->area.addr + off,
-				.src = (uintptr_t)h->source + off, .len = SZ_4K,
-			};
-			ioctl(h->fd, UFFDIO_COPY, &copy);
-		}
-	}
+	while (poll(fds, 2, -1) > 0 && !fds[1].revents)
+		if (read(h->fd, &msg, sizeof(msg)) == sizeof(msg))
+			fill_in(h, &msg);
 	return NULL;
+}
+
+static void handle_start(struct handler *h, pthread_t *thread)
+{
+	if (pipe(h->stop) || pthread_create(thread, NULL, handle, h))
+		die("no thread: %m");
+}
+
+static void handle_stop(struct handler *h, pthread_t thread)
+{
+	close(h->stop[1]);
+	pthread_join(thread, NULL);
+	close(h->stop[0]);
 }
 
 static int uffd_open(struct handler *h, uint64_t features)
@@ -397,16 +442,94 @@ static int test_uffd(const void *arg)
 		return err;
 	h.source = malloc(LEN);
 	pattern_fill(h.source, 5, 0, LEN);
-	if (pipe(h.stop) || pthread_create(&thread, NULL, handle, &h))
-		die("no thread: %m");
+	handle_start(&h, &thread);
 	err = ask(h.area.addr, LEN, AUTO, 0, &report);
 	if (!err && report.populated_bytes != LEN)
 		err = fail("%zu bytes were populated", report.populated_bytes);
 	err = err ?: pattern_check("userfaultfd", h.area.addr, 5, 0, LEN);
-	close(h.stop[1]);
-	pthread_join(thread, NULL);
+	handle_stop(&h, thread);
 	remark("%u faults handled", h.faults);
-	close(h.stop[0]);
+	close(h.fd);
+	free(h.source);
+	area_close(&h.area);
+	return err;
+}
+
+/* --- several at a time, of which one is stopped by a userfaultfd ------------------------------ */
+
+struct stopped {
+	struct area *area;
+	struct prepare_report report;
+	pthread_t thread;
+};
+
+static void *prepare_stopped(void *arg)
+{
+	struct prepare_policy policy = { .steps = POPULATE };
+	struct stopped *s = arg;
+
+	prepare_mr(s->area->addr, s->area->len, IBV_ACCESS_LOCAL_WRITE, &policy, &s->report);
+	return NULL;
+}
+
+/* How many threads populate memory of its own for who calls. */
+static int threads_must_be(unsigned int threads)
+{
+	struct prepare_report report;
+	struct area area;
+	int err = area_open_anon(&area, LEN, ODD) ?: ask(area.addr, LEN, POPULATE, 0, &report);
+
+	if (!err && report.threads != threads)
+		err = fail("%u threads populated, not %u", report.threads, threads);
+	area_close(&area);
+	return err;
+}
+
+static int child_has_two(const void *arg)
+{
+	(void)arg;
+	return threads_must_be(2);
+}
+
+static int wait_for_fault(struct handler *h, struct uffd_msg *fault)
+{
+	struct pollfd fd = { h->fd, POLLIN, 0 };
+
+	if (poll(&fd, 1, 20000) != 1 || read(h->fd, fault, sizeof(*fault)) != sizeof(*fault))
+		return fail("no fault has come");
+	return PASSED;
+}
+
+/*
+ * On two CPUs, one helper is for all who register. While it is at work for one, another has none;
+ * but a child has its own.
+ */
+static int test_shared_helpers(const void *arg)
+{
+	struct handler h = {};
+	struct stopped stopped = { .area = &h.area };
+	struct uffd_msg fault[2];
+	unsigned int faults = 0, i;
+	pthread_t thread;
+	int err = area_open_anon(&h.area, LEN, ODD) ?: uffd_open(&h, 0);
+
+	(void)arg;
+	if (err)
+		return err;
+	h.source = calloc(1, LEN);
+	if (!h.source || pthread_create(&stopped.thread, NULL, prepare_stopped, &stopped))
+		die("no thread");
+	for (; faults < 2 && !err; faults += !err)
+		err = wait_for_fault(&h, &fault[faults]);
+	err = err ?: threads_must_be(0) ?: test_in_child(child_has_two, NULL);
+	for (i = 0; i < faults; i++)
+		fill_in(&h, &fault[i]);
+	handle_start(&h, &thread);
+	pthread_join(stopped.thread, NULL);
+	handle_stop(&h, thread);
+	if (!err && stopped.report.threads != 2)
+		err = fail("%u threads populated first", stopped.report.threads);
+	err = err ?: threads_must_be(2);
 	close(h.fd);
 	free(h.source);
 	area_close(&h.area);
@@ -449,10 +572,12 @@ void refused_add_tests(void)
 	test_add(test_many, NULL, "refused, many mappings");
 	for (i = 0; i < ARRAY_SIZE(accesses); i++)
 		test_add(test_access, &accesses[i], "access, %s", accesses[i].name);
+	test_add(test_iova, NULL, "access, IOVA");
 	test_add(test_too_few, (void *)MAP_SHARED, "none left, hugetlb, shared");
 	test_add(test_too_few, (void *)MAP_PRIVATE, "none left, hugetlb, private");
 	test_add(test_end, NULL, "none left, past the end");
 	test_add(test_uffd, (void *)ODD, "userfaultfd, handled");
 	test_add(test_uffd, NULL, "userfaultfd, handled, aligned");
 	test_add(test_uffd_sigbus, NULL, "userfaultfd, by signal");
+	test_add(test_shared_helpers, NULL, "userfaultfd, others have no helper meanwhile");
 }
