@@ -4,6 +4,7 @@
  * they lie side by side, and are populated otherwise as ever.
  */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,19 +25,52 @@
 static struct knob kept;
 #define FEW		"1000000"
 
-/* Every second page of it is free. */
+/* What a CPU keeps at least, and more. */
+#define LEAST_KEPT	(4 * MIB)
+/* So often that it comes down to that: each time, a CPU gives back some 2000 pages. */
+#define REFRESHES	64
+
+/* Of the pages that CPUs keep free from what was before, most are given back. */
+static int keep_few(void)
+{
+	int i, err = PASSED;
+
+	knob_set(&kept, FEW);
+	for (i = 0; i < REFRESHES && !err; i++)
+		err = write_line("/proc/sys/vm/stat_refresh", "1");
+	return err;
+}
+
+/* And the others are used up: this is populated on each CPU that we run on. */
+static int use_up_kept(char *addr)
+{
+	cpu_set_t cpus;
+	int cpu, err = PASSED;
+
+	for (cpu = 0; cpu < 2 && !err; cpu++) {
+		CPU_ZERO(&cpus);
+		CPU_SET(cpu, &cpus);
+		if (sched_setaffinity(0, sizeof(cpus), &cpus) ||
+		    madvise(addr + cpu * LEAST_KEPT, LEAST_KEPT, MADV_POPULATE_WRITE))
+			err = fail("cannot populate on CPU %d: %m", cpu);
+	}
+	run_on(2);
+	return err;
+}
+
+/* Every second page of it is free, and no CPU has others to give out first. */
 static int scatter(struct area *area)
 {
 	size_t at;
-	int err = area_open_anon(area, ENDS_LEN, 0);
+	int err = keep_few() ?: area_open_anon(area, ENDS_LEN + 2 * LEAST_KEPT, 0);
 
 	if (!err && (madvise(area->addr, area->len, MADV_NOHUGEPAGE) ||
-		     madvise(area->addr, area->len, MADV_POPULATE_WRITE)))
+		     madvise(area->addr, ENDS_LEN, MADV_POPULATE_WRITE)))
 		err = fail("cannot populate: %m");
-	for (at = 0; at < area->len && !err; at += 2 * SZ_4K)
+	for (at = 0; at < ENDS_LEN && !err; at += 2 * SZ_4K)
 		if (madvise(area->addr + at, SZ_4K, MADV_DONTNEED))
 			err = fail("MADV_DONTNEED: %m");
-	return err;
+	return err ?: use_up_kept(area->addr + ENDS_LEN);
 }
 
 /* Memory that is populated in order comes as scattered as we want it. */
@@ -98,8 +132,8 @@ static int test_ends(const void *arg)
 	int err;
 
 	knob_set(&thp, e->setting);
-	knob_set(&kept, e->kept);
 	err = scatter(&scattered) ?: check_scattered() ?: area_open_anon(&area, e->len, e->shift);
+	knob_set(&kept, e->kept);
 	if (!err) {
 		err = ask_and_check(area.addr, e->len, e->steps, &(struct outcome){
 			advised ? huge_inside(area.addr, e->len) : 0, e->len, e->len }) ?:
@@ -133,6 +167,7 @@ static int test_alone(const void *arg)
 	int err = scatter(&scattered) ?: area_open_anon(&around, ENDS_LEN + 2 * SZ_2M, 0);
 
 	(void)arg;
+	knob_set(&kept, "0");
 	if (!err) {
 		area.addr = around.addr + SZ_2M + ODD;
 		area.len = ENDS_LEN;
