@@ -345,22 +345,32 @@ static void on_signal(int sig)
 		atomic_fetch_add(&strange_signals, 1);
 }
 
+static int prepare_fresh(void)
+{
+	struct outcome expect;
+	struct area area;
+	int err = area_open_anon(&area, 2 * LEN, ODD);
+
+	expect = (struct outcome){ huge_inside(area.addr, area.len), area.len, area.len };
+	err = err ?: ask_and_check(area.addr, area.len, AUTO, &expect);
+	area_close(&area);
+	return err;
+}
+
 static int test_signals(const void *arg)
 {
 	struct itimerval timer = { { 0, 1000 }, { 0, 1000 } }, off = {};
 	struct sigaction action = { .sa_handler = on_signal }, before;
-	struct outcome expect;
-	struct area area;
-	int err;
+	int err = PASSED, tries;
 
 	(void)arg;
 	expected_tid = gettid();
-	err = area_open_anon(&area, 2 * LEN, ODD);
-	expect = (struct outcome){ huge_inside(area.addr, area.len), area.len, area.len };
 	/* Without SA_RESTART. */
 	sigaction(SIGPROF, &action, &before);
 	setitimer(ITIMER_PROF, &timer, NULL);
-	err = err ?: ask_and_check(area.addr, area.len, AUTO, &expect);
+	/* Such a timer goes by the kernel's ticks, and fast memory may be ready before the next. */
+	for (tries = 0; tries < 50 && !err && !signals; tries++)
+		err = prepare_fresh();
 	setitimer(ITIMER_PROF, &off, NULL);
 	sigaction(SIGPROF, &before, NULL);
 	if (!err && !signals)
@@ -368,8 +378,7 @@ static int test_signals(const void *arg)
 	if (!err && strange_signals)
 		err = fail("%u of %u signals were handled by another thread", strange_signals,
 			   signals);
-	remark("%u signals", signals);
-	area_close(&area);
+	remark("%u signals, %d tries", signals, tries);
 	return err;
 }
 
