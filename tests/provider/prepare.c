@@ -67,13 +67,26 @@ static unsigned int entries(const char *path)
 {
 	unsigned int count = 0;
 	DIR *dir = opendir(path);
+	struct dirent *entry;
 
 	if (!dir)
 		return 0;
-	while (readdir(dir))
-		count++;
+	while ((entry = readdir(dir)))
+		count += entry->d_name[0] != '.';
 	closedir(dir);
 	return count;
+}
+
+unsigned int await_threads(unsigned int most)
+{
+	unsigned int threads = entries("/proc/self/task"), looks;
+
+	/* A thread that was joined may be seen for longer, the more so with little CPU time. */
+	for (looks = 0; threads > most && looks < 100; looks++) {
+		usleep(20000);
+		threads = entries("/proc/self/task");
+	}
+	return threads;
 }
 
 int ask(char *addr, size_t len, uint32_t steps, uint32_t max_threads,
@@ -81,7 +94,7 @@ int ask(char *addr, size_t len, uint32_t steps, uint32_t max_threads,
 {
 	struct prepare_policy policy = { .steps = steps, .max_threads = max_threads };
 	unsigned int files = entries("/proc/self/fd"), threads = entries("/proc/self/task");
-	unsigned int files_after, threads_after, looks;
+	unsigned int files_after, threads_after;
 	int error, cancel;
 
 	/* What is not filled in shall be seen. */
@@ -90,17 +103,12 @@ int ask(char *addr, size_t len, uint32_t steps, uint32_t max_threads,
 	prepare_mr(addr, len, IBV_ACCESS_LOCAL_WRITE, &policy, report);
 	error = errno;
 	files_after = entries("/proc/self/fd");
-	threads_after = entries("/proc/self/task");
+	threads_after = await_threads(threads);
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &cancel);
 	if (error != EXFULL)
 		return fail("errno was EXFULL and is %s", errno_name(error));
 	if (files != files_after)
 		return fail("%u open files were %u", files_after, files);
-	/* A thread that was joined may be seen for longer, the more so with little CPU time. */
-	for (looks = 0; threads_after > threads && looks < 100; looks++) {
-		usleep(20000);
-		threads_after = entries("/proc/self/task");
-	}
 	if (threads_after > threads)
 		return fail("%u threads were %u", threads_after, threads);
 	if (cancel != PTHREAD_CANCEL_ENABLE)

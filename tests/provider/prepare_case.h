@@ -61,6 +61,9 @@ static inline void prepare_mr(void *addr, size_t len, int access,
 	prepare(addr, len, (uintptr_t)addr, access, policy, report);
 }
 
+/* Wait for threads that were joined to be gone from /proc, too; returns how many there are. */
+unsigned int await_threads(unsigned int most);
+
 /*
  * prepare_mr(), for local writing, after which errno must be what it was, and the process must have
  * the threads, the files and the state of cancellation that it had.

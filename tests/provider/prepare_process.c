@@ -272,6 +272,8 @@ static void *watch(void *arg)
 
 static void watch_start(struct watch *w)
 {
+	/* Those of another test, or of the last watch, are no helpers. */
+	await_threads(1);
 	*w = (struct watch){ .known = { gettid() } };
 	if (pthread_create(&w->thread, NULL, watch, w))
 		die("no thread");
