@@ -9,8 +9,10 @@
  * netlink ("rdma resource show mr -dd"), for a mapping the edu device's module. The memory is 2 MiB
  * pages, none adjacent to the next, so that each is an extent, and pinned in one step.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -84,10 +86,25 @@ static void map_for_device(void *addr)
 	print_unpin(map.runs);
 }
 
+/*
+ * The kernel keeps events for each CPU by itself, and the tools do not all put those of several in
+ * order. On one, they come as they happened.
+ */
+static void stay_on_this_cpu(void)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(sched_getcpu(), &cpus);
+	if (sched_setaffinity(0, sizeof(cpus), &cpus))
+		die("sched_setaffinity: %m");
+}
+
 int main(void)
 {
 	struct buf buf;
 
+	stay_on_this_cpu();
 	rdma_device.open();
 	if (buf_open(&buf, BACKING_HUGE2M, LEN))
 		die("cannot have 64 MiB in 2 MiB pages");
