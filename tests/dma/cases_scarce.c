@@ -200,7 +200,8 @@ static int kill_one(const struct buf *buf)
 	turn = now_ms();
 	if (read(pipe_fds[0], &byte, 1) == 1) {
 		turn = now_ms() - turn;
-		usleep(random_u64() % (long)(2000 * turn));
+		/* A turn of no time if the byte was there before we came to wait. */
+		usleep(random_u64() % (1 + (long)(2000 * turn)));
 	}
 	kill(child, SIGKILL);
 	if (waitpid(child, &status, 0) != child)
