@@ -379,19 +379,21 @@ static pid_t command_start(char *const *argv)
 	_exit(127);
 }
 
-/* Its exit status, or -1 if it has not ended by then. */
-static int command_wait(pid_t pid, double ms)
+/*
+ * Its exit status, or -1 if it has not ended by then. Time is counted in looks, so that there is
+ * the more of it, the busier the host is, and a stall of the machine is one look.
+ */
+static int command_wait(pid_t pid, int ms)
 {
-	double deadline = now_ms() + ms;
-	int status;
+	enum { LOOK_MS = 10 };
+	int status, looks;
 
-	for (;;) {
+	for (looks = 0; looks <= ms / LOOK_MS; looks++) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-		if (now_ms() > deadline)
-			return -1;
-		usleep(10000);
+		usleep(LOOK_MS * 1000);
 	}
+	return -1;
 }
 
 static int rxe_again(void)
