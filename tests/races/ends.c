@@ -155,11 +155,24 @@ static void register_large(const void *arg)
 	pause();
 }
 
-static int kill_registering(const struct large *l, int delay_ms, bool *done, double *gone)
+/* The same without us. */
+static void populate_large(const void *arg)
+{
+	const struct large *l = arg;
+	char *addr = large_map(l);
+
+	tell(READY);
+	if (!madvise(addr, l->total, MADV_POPULATE_WRITE))
+		tell(DONE);
+	pause();
+}
+
+static int kill_at_work(void (*work)(const void *arg), const struct large *l, int delay_ms,
+			bool *done, double *gone)
 {
 	struct child c;
 
-	if (child_start(&c, register_large, l))
+	if (child_start(&c, work, l))
 		return FAILED;
 	if (!child_told(&c, READY, 120000)) {
 		child_kill(&c);
@@ -170,6 +183,29 @@ static int kill_registering(const struct large *l, int delay_ms, bool *done, dou
 	return *gone < 0 ? FAILED : PASSED;
 }
 
+/*
+ * A busy host can stall an emulated machine, but not three times. While it is so busy that all take
+ * long to go, what counts is how much longer it takes with us.
+ */
+static int kill_registering(const struct large *l, int delay_ms, bool *done, double *gone)
+{
+	bool populated;
+	double idle;
+	int tries;
+
+	for (tries = 0, *gone = GONE_MS + 1; tries < 3 && *gone > GONE_MS; tries++) {
+		if (kill_at_work(register_large, l, delay_ms, done, gone))
+			return FAILED;
+		if (*gone <= GONE_MS)
+			break;
+		if (kill_at_work(populate_large, l, delay_ms, &populated, &idle))
+			return FAILED;
+		diag("gone after %.0f ms, without us after %.0f ms", *gone, idle);
+		*gone -= idle;
+	}
+	return PASSED;
+}
+
 /* If a fast host was done each time, so many more are killed as soon as they have begun. */
 #define MORE_TRIES 40
 
@@ -177,16 +213,14 @@ static int test_kill_registering(const void *arg)
 {
 	const struct large *l = arg;
 	/* The quick one is hit by chance. */
-	int tries = l->slow ? 3 : 8, i, delay_ms, again, unfinished = 0;
+	int tries = l->slow ? 3 : 8, i, delay_ms, unfinished = 0;
 	double gone = 0, worst = 0;
 	bool done = false;
 
 	for (i = 0; i < tries || (!unfinished && i < tries + MORE_TRIES); i++) {
 		delay_ms = i >= tries ? 0 : l->slow ? 200 + 500 * i : i % 6;
-		/* A busy host can stall an emulated machine, but not three times. */
-		for (again = 0, gone = GONE_MS + 1; again < 3 && gone > GONE_MS; again++)
-			if (kill_registering(l, delay_ms, &done, &gone))
-				return FAILED;
+		if (kill_registering(l, delay_ms, &done, &gone))
+			return FAILED;
 		unfinished += !done;
 		worst = gone > worst ? gone : worst;
 	}
