@@ -139,7 +139,7 @@ static struct hint *livepatch_possible(struct hints *hints, const struct machine
 	if (machine->livepatch == LIVEPATCH_ENABLING) {
 		hint = hint_add(hints, "livepatch-enabling",
 				"the livepatch is on its way in; if it stays so, these tasks hold it up");
-		strings_add(&hint->commands, "grep -slx 0 /proc/[0-9]*/patch_state");
+		strings_add(&hint->commands, "grep -slx 0 /proc/[0-9]*/task/[0-9]*/patch_state");
 		return hint;
 	}
 	if (machine->livepatch == LIVEPATCH_DISABLING) {

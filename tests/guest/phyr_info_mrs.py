@@ -8,11 +8,13 @@ its own way.
 import contextlib
 import ctypes
 import fcntl
+import glob
 import mmap
 import os
 import signal
 import struct
 import sys
+import threading
 import time
 
 from pyverbs import enums
@@ -136,22 +138,33 @@ def register_for_ever(device):
     register(device, {MIB: (lambda: address(memory), 1, 1)})
 
 
+def stuck_thread(pid):
+    """Its directory in /proc, if it is in that page fault."""
+    for thread in glob.glob(f"/proc/{pid}/task/*"):
+        with open(thread + "/stack", "rb") as stack:
+            if b"handle_userfault" in stack.read():
+                return thread
+    return None
+
+
 @contextlib.contextmanager
 def stuck(device):
-    """A process in the middle of a registration."""
+    """A process with a thread, not its first, in the middle of a registration."""
     pid = os.fork()
     if not pid:
         try:
-            register_for_ever(device)
+            thread = threading.Thread(target=register_for_ever, args=[device])
+            thread.start()
+            thread.join()
         finally:
             os._exit(1)
     deadline = time.monotonic() + 60
-    while b"handle_userfault" not in open(f"/proc/{pid}/stack", "rb").read():
+    while not (thread := stuck_thread(pid)):
         if time.monotonic() > deadline:
             sys.exit("the registration that should be stuck is not")
         time.sleep(0.02)
     try:
-        yield pid
+        yield thread
     finally:
         end(pid)
 
