@@ -16,7 +16,7 @@
 /* The inode number that the kernel gives to the first user namespace (PROC_USER_INIT_INO). */
 #define FIRST_USER_NS 0xEFFFFFFDu
 
-static bool in_other_user_ns(void)
+bool memlock_in_other_user_ns(void)
 {
 	struct stat ns;
 
@@ -28,7 +28,7 @@ static bool may_lock_memory(void)
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
-	if (in_other_user_ns() || syscall(SYS_capget, &header, data))
+	if (memlock_in_other_user_ns() || syscall(SYS_capget, &header, data))
 		return false;
 	return data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK);
 }

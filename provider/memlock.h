@@ -12,6 +12,9 @@
 /* Is there a limit? If so, @limit has it, in bytes. */
 bool memlock_limited(struct rlimit *limit);
 
+/* In a container's user namespace, say: there, capabilities do not lift the limit. */
+bool memlock_in_other_user_ns(void);
+
 /* Bytes that are registered now, and count against it; 0 if that is not known. */
 size_t memlock_pinned(void);
 

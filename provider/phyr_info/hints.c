@@ -326,6 +326,28 @@ static void stale_hint(struct hints *hints, const struct machine *machine,
 	}
 }
 
+static bool can_be_raised(const struct rlimit *limit)
+{
+	return limit->rlim_max > limit->rlim_cur;
+}
+
+/* Nobody logs in there, so its /etc/security is not read. */
+static bool in_container(const struct machine *machine)
+{
+	return machine->modules_hidden || machine->other_user_ns;
+}
+
+static const char *memlock_remedy(const struct machine *machine)
+{
+	if (can_be_raised(&machine->memlock))
+		return "";
+	if (machine->other_user_ns)
+		return ", start the container with --ulimit memlock=-1:-1";
+	if (in_container(machine))
+		return ", start the container with --ulimit memlock=-1:-1 or --cap-add IPC_LOCK";
+	return ", as root, and log in again (a service has LimitMEMLOCK=infinity in its unit)";
+}
+
 static void memlock_hint(struct hints *hints, const struct machine *machine)
 {
 	const struct rlimit *limit = &machine->memlock;
@@ -336,14 +358,12 @@ static void memlock_hint(struct hints *hints, const struct machine *machine)
 		return;
 	hint = hint_add(hints, "memlock",
 			"a program started from here may register %s, no more; to change that%s",
-			bytes_text(limit->rlim_cur).text,
-			limit->rlim_max > limit->rlim_cur ? "" :
-			", as root, and log in again (a service has LimitMEMLOCK=infinity in its unit)");
+			bytes_text(limit->rlim_cur).text, memlock_remedy(machine));
 	if (limit->rlim_max == RLIM_INFINITY) {
 		strings_add(&hint->commands, "ulimit -l unlimited");
-	} else if (limit->rlim_max > limit->rlim_cur) {
+	} else if (can_be_raised(limit)) {
 		strings_add(&hint->commands, "ulimit -l %ju", (uintmax_t)limit->rlim_max / 1024);
-	} else {
+	} else if (!in_container(machine)) {
 		user = getpwuid(getuid());
 		strings_add(&hint->commands,
 			    "echo '%s - memlock unlimited' >>/etc/security/limits.d/phyr.conf",

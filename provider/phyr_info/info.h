@@ -111,6 +111,7 @@ struct machine {
 	enum livepatch livepatch;
 	bool can_livepatch;	/* the kernel has livepatches, ... */
 	bool foreign_core;	/* ... but the RDMA core is not its own */
+	bool other_user_ns;	/* not the first one; a container may have its own */
 	bool memlock_limited;
 	struct rlimit memlock;
 	char thp[16];		/* always, madvise, never; "" if the kernel has none */

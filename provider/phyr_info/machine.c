@@ -272,6 +272,7 @@ void machine_look(struct machine *machine)
 	machine->livepatch = look_at_livepatch(&machine->phyr_umem);
 	machine->can_livepatch = exists("/sys/kernel/livepatch");
 	machine->foreign_core = has_foreign_core();
+	machine->other_user_ns = memlock_in_other_user_ns();
 	machine->memlock_limited = memlock_limited(&machine->memlock);
 	read_choice(machine->thp, sizeof(machine->thp), THP "/enabled");
 	machine->thp_possible = can_be_huge(machine->thp);
