@@ -394,8 +394,8 @@ static void huge_page_hint(struct hints *hints, const struct machine *machine,
 			"there are no huge pages, neither transparent nor reserved ones%s",
 			machine->thp[0] ? "; either of" : "");
 	if (machine->thp[0])
-		strings_add(&hint->commands, "echo %s >/sys/kernel/mm/transparent_hugepage/enabled",
-			    thp_wanted(devices));
+		strings_add(&hint->commands, "echo %s >%s", thp_wanted(devices),
+			    machine->thp_file);
 	strings_add(&hint->commands, "sysctl vm.nr_hugepages=NUMBER");
 }
 

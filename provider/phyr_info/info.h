@@ -116,6 +116,7 @@ struct machine {
 	struct rlimit memlock;
 	char thp[16];		/* always, madvise, never; "" if the kernel has none */
 	bool thp_possible;	/* of some size, whatever the line above says of all */
+	char thp_file[96];	/* says it of the largest size, by itself or for all */
 	struct pool pools[MAX_POOLS];
 	size_t nr_pools;
 };

@@ -212,23 +212,36 @@ static const char *why_signed_only(void)
 /* Memory. */
 
 /* Newer kernels have a choice for each size; "inherit" is the one for all. */
-static bool can_be_huge(const char *thp)
+static void look_at_thp(struct machine *machine)
 {
+	bool any = false, inherits, largest_inherits = true;
+	uintmax_t kib, largest = 0;
 	DIR *dir = opendir(THP);
-	bool any = false, sizes = false;
 	struct dirent *entry;
 	char choice[16];
 
+	read_choice(machine->thp, sizeof(machine->thp), THP "/enabled");
 	while (dir && (entry = readdir(dir))) {
+		if (sscanf(entry->d_name, "hugepages-%ju", &kib) != 1)
+			continue;
 		read_choice(choice, sizeof(choice), THP "/%s/enabled", entry->d_name);
 		if (!choice[0])
 			continue;
-		sizes = true;
-		any |= strcmp(!strcmp(choice, "inherit") ? thp : choice, "never");
+		inherits = !strcmp(choice, "inherit");
+		any |= strcmp(inherits ? machine->thp : choice, "never");
+		if (kib > largest) {
+			largest = kib;
+			largest_inherits = inherits;
+		}
 	}
 	if (dir)
 		closedir(dir);
-	return sizes ? any : thp[0] && strcmp(thp, "never");
+	machine->thp_possible = largest ? any : machine->thp[0] && strcmp(machine->thp, "never");
+	if (largest_inherits)
+		snprintf(machine->thp_file, sizeof(machine->thp_file), THP "/enabled");
+	else
+		snprintf(machine->thp_file, sizeof(machine->thp_file),
+			 THP "/hugepages-%jukB/enabled", largest);
 }
 
 static int compare_pools(const void *a, const void *b)
@@ -274,7 +287,6 @@ void machine_look(struct machine *machine)
 	machine->foreign_core = has_foreign_core();
 	machine->other_user_ns = memlock_in_other_user_ns();
 	machine->memlock_limited = memlock_limited(&machine->memlock);
-	read_choice(machine->thp, sizeof(machine->thp), THP "/enabled");
-	machine->thp_possible = can_be_huge(machine->thp);
+	look_at_thp(machine);
 	look_at_pools(machine);
 }
