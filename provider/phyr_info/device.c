@@ -172,7 +172,6 @@ void devices_look(struct devices *devices, int netlink, const struct machine *ma
 {
 	struct device *device = devices->device;
 
-	devices->has_verbs = exists(VERBS "/abi_version");
 	for (size_t i = 0; i < devices->nr; i++, device++) {
 		if (nldev_driver(netlink, device->index, device->driver, sizeof(device->driver)))
 			device->driver[0] = '\0';

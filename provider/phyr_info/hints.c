@@ -179,7 +179,7 @@ static void kernel_hints(struct hints *hints, const struct device *device,
 	strings_add(&hint->devices, "%s", device->name);
 }
 
-/* A device's provider, which is installed together with the modules. */
+/* How programs find a device, and its provider, which is installed together with the modules. */
 
 static void not_first(struct hint *hint)
 {
@@ -214,12 +214,15 @@ static struct hint *crash(struct hints *hints, enum crash crash)
 	return hint;
 }
 
+/* What is not there libibverbs does not list, whatever the providers. */
 static struct hint *no_node(struct hints *hints, const struct device *device)
 {
 	unsigned int major, minor;
 	struct hint *hint;
 	char numbers[32];
 
+	if (!device->uverbs[0] || exists("/dev/infiniband/%s", device->uverbs))
+		return NULL;
 	hint = hint_add(hints, "no-device-node",
 			"programs do not find the device, as it is not in /dev/infiniband; a container must be given it (--device /dev/infiniband), else");
 	if (!read_text(numbers, sizeof(numbers), "/sys/class/infiniband_verbs/%s/dev",
@@ -229,23 +232,6 @@ static struct hint *no_node(struct hints *hints, const struct device *device)
 	strings_add(&hint->commands, "mknod -m 666 /dev/infiniband/%s c %u %u", device->uverbs,
 		    major, minor);
 	return hint;
-}
-
-/* Why libibverbs does not list it, if that is not for want of a provider. */
-static struct hint *not_listed(struct hints *hints, const struct device *device,
-			       const struct devices *devices)
-{
-	struct hint *hint;
-
-	if (!devices->has_verbs) {
-		hint = hint_add(hints, "no-verbs",
-				"programs find no devices, as the module ib_uverbs is not loaded");
-		strings_add(&hint->commands, "modprobe ib_uverbs");
-		return hint;
-	}
-	if (device->uverbs[0] && !exists("/dev/infiniband/%s", device->uverbs))
-		return no_node(hints, device);
-	return NULL;
 }
 
 static struct hint *not_ours(struct hints *hints, const struct machine *machine,
@@ -275,12 +261,14 @@ static void provider_hints(struct hints *hints, const struct device *device,
 	struct hint *hint = NULL;
 
 	switch (device->provider) {
+	case PROVIDER_NOT_ASKED:
+		hint = no_node(hints, device);
+		break;
 	case PROVIDER_UNKNOWN:
-		hint = devices->crash ? crash(hints, devices->crash) :
-		       not_listed(hints, device, devices);
+		hint = devices->crash ? crash(hints, devices->crash) : no_node(hints, device);
 		break;
 	case PROVIDER_NONE:
-		hint = not_listed(hints, device, devices);
+		hint = no_node(hints, device);
 		if (!hint)
 			hint = not_ours(hints, machine, devices);
 		break;

@@ -14,7 +14,8 @@
  *
  * and of the directory above: nldev.c, RDMA netlink; memlock.c, how much may be registered.
  *
- * Nothing is changed, and no privileges are needed.
+ * Nothing is changed, and no privileges are needed. (When asked, the kernel may load ib_core and
+ * ib_uverbs.)
  */
 #ifndef PHYR_INFO_H
 #define PHYR_INFO_H
@@ -175,7 +176,6 @@ struct device {
 struct devices {
 	struct device *device;
 	size_t nr;
-	bool has_verbs;			/* ib_uverbs is loaded */
 	bool provider_installed;	/* programs find ours if they ask for it */
 	enum crash crash;
 };
