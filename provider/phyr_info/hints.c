@@ -131,8 +131,7 @@ static struct hint *livepatch_impossible(struct hints *hints, const struct devic
 	return NULL;
 }
 
-/* The way from where it is to where it is applied. */
-static struct hint *livepatch_possible(struct hints *hints, const struct machine *machine)
+static struct hint *livepatch_changing(struct hints *hints, const struct machine *machine)
 {
 	struct hint *hint;
 
@@ -142,11 +141,16 @@ static struct hint *livepatch_possible(struct hints *hints, const struct machine
 		strings_add(&hint->commands, "grep -slx 0 /proc/[0-9]*/task/[0-9]*/patch_state");
 		return hint;
 	}
-	if (machine->livepatch == LIVEPATCH_DISABLING) {
-		hint = hint_add(hints, "livepatch-disabling", "the livepatch is on its way out");
-		strings_add(&hint->commands, "echo 1 >/sys/kernel/livepatch/phyr_umem/enabled");
-		return hint;
-	}
+	hint = hint_add(hints, "livepatch-disabling", "the livepatch is on its way out");
+	strings_add(&hint->commands, "echo 1 >/sys/kernel/livepatch/phyr_umem/enabled");
+	return hint;
+}
+
+/* The way from where it is to where it is applied. */
+static struct hint *livepatch_possible(struct hints *hints, const struct machine *machine)
+{
+	struct hint *hint;
+
 	if (!machine->phyr_umem.installed)
 		return install(hints, machine, &machine->phyr_umem);
 	must_be_signed(hints, machine, &machine->phyr_umem);
@@ -169,7 +173,9 @@ static void kernel_hints(struct hints *hints, const struct device *device,
 
 	if (through_phyr(device))
 		return;
-	if (is_rxe(device))
+	if (device->way == WAY_CHANGING)
+		hint = livepatch_changing(hints, machine);
+	else if (is_rxe(device))
 		hint = machine->rdma_rxe.installed ? load_rxe(hints, machine, devices) :
 		       install(hints, machine, &machine->rdma_rxe);
 	else
