@@ -233,7 +233,9 @@ int nldev_devices(int sk, nldev_device_fn fn, void *arg)
 
 /* The driver of a device. */
 
-#define NR_DRIVERS (RDMA_DRIVER_MANA + 1)
+/* RDMA_DRIVER_IONIC, which the header of older kernels lacks. */
+#define DRIVER_IONIC	21
+#define NR_DRIVERS	(DRIVER_IONIC + 1)
 
 static const char *const driver_names[NR_DRIVERS] = {
 	[RDMA_DRIVER_MLX5]		= "mlx5",
@@ -244,7 +246,7 @@ static const char *const driver_names[NR_DRIVERS] = {
 	[RDMA_DRIVER_BNXT_RE]		= "bnxt_re",
 	[RDMA_DRIVER_OCRDMA]		= "ocrdma",
 	[RDMA_DRIVER_NES]		= "nes",
-	[RDMA_DRIVER_I40IW]		= "i40iw",
+	[RDMA_DRIVER_IRDMA]		= "irdma",
 	[RDMA_DRIVER_VMW_PVRDMA]	= "vmw_pvrdma",
 	[RDMA_DRIVER_QEDR]		= "qedr",
 	[RDMA_DRIVER_HNS]		= "hns",
@@ -256,6 +258,7 @@ static const char *const driver_names[NR_DRIVERS] = {
 	[RDMA_DRIVER_SIW]		= "siw",
 	[RDMA_DRIVER_ERDMA]		= "erdma",
 	[RDMA_DRIVER_MANA]		= "mana",
+	[DRIVER_IONIC]			= "ionic",
 };
 
 struct driver_id {

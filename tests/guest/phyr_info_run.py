@@ -8,6 +8,7 @@ wherever it is used. What people read comes from the one that is installed.
 import json
 import os
 import subprocess
+import textwrap
 
 PHYR_INFO = "/phyr/bin/phyr_info"
 SANITIZED = "/phyr/bin/phyr_info_sanitized"
@@ -62,6 +63,52 @@ def info(*arguments, by=(), unshare=(), before="", env=None):
     argv = [*by]
     if unshare:
         argv += ["unshare", *unshare]
-    program = SANITIZED if "-j" in arguments else PHYR_INFO
+    # The sanitizers' library must come first, so where another one is preloaded, go without.
+    sanitized = "-j" in arguments and "LD_PRELOAD" not in (env or {})
+    program = SANITIZED if sanitized else PHYR_INFO
     argv += ["sh", "-ec", before + '\nexec "$@"', "sh", program, *arguments]
     return Ran(argv, env)
+
+
+# --- a kernel that says something else --------------------------------------------------------------
+
+def preloaded(name, source):
+    """The environment in which functions of phyr_info's libraries are ours."""
+    source = "#define _GNU_SOURCE\n" + textwrap.dedent(source)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", f"/tmp/{name}.so", "-x", "c", "-"],
+                   input=source.encode(), check=True)
+    return {"LD_PRELOAD": f"/tmp/{name}.so"}
+
+
+def altered(attribute, size, was, becomes):
+    """The environment in which attributes of RDMA netlink have another value."""
+    return preloaded("altered", f"""
+        #include <linux/netlink.h>
+        #include <rdma/rdma_netlink.h>
+        #include <stdint.h>
+        #include <string.h>
+        #include <sys/socket.h>
+        #include <sys/syscall.h>
+        #include <unistd.h>
+
+        struct number {{
+            struct nlattr head;
+            uint{size}_t value;
+        }} __attribute__((packed));
+
+        ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+        {{
+            struct number was = {{ {{ sizeof(was), {attribute} }}, {was}u }};
+            ssize_t got = syscall(SYS_recvmsg, fd, msg, flags);
+            struct number *number;
+
+            if (flags)
+                return got; // libnl looks how much there is
+            for (ssize_t at = 0; at + (ssize_t)sizeof(was) <= got; at += NLA_ALIGNTO) {{
+                number = (struct number *)((char *)msg->msg_iov->iov_base + at);
+                if (!memcmp(number, &was, sizeof(was)))
+                    number->value = {becomes}u;
+            }}
+            return got;
+        }}
+        """)
