@@ -92,12 +92,22 @@ bool devices_list(struct devices *devices, int netlink, const char *name)
 		return false;
 	}
 	if (!devices->nr) {
-		complain("this machine has no RDMA devices\n"
-			 "For Soft-RoCE: rdma link add rxe0 type rxe netdev INTERFACE");
+		complain("this machine has no RDMA devices; for Soft-RoCE: rdma link add rxe0 type rxe netdev INTERFACE");
 		return !name;
 	}
 	qsort(devices->device, devices->nr, sizeof(*devices->device), compare_devices);
 	return !name || choose_device(devices, name);
+}
+
+void devices_make_printable(struct devices *devices)
+{
+	struct device *device = devices->device;
+
+	for (size_t i = 0; i < devices->nr; i++, device++) {
+		make_printable(device->name);
+		make_printable(device->netdev);
+		make_printable(device->provider_file);
+	}
 }
 
 void devices_free(struct devices *devices)

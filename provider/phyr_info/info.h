@@ -60,7 +60,7 @@ struct strings {
 	size_t nr;
 };
 
-/* Each string once. */
+/* Each string once, and printable. */
 __printf(2, 3) void strings_add(struct strings *strings, const char *format, ...);
 void strings_free(struct strings *strings);
 
@@ -186,6 +186,8 @@ struct devices {
  */
 bool devices_list(struct devices *devices, int netlink, const char *name);
 void devices_look(struct devices *devices, int netlink, const struct machine *machine);
+/* The names in it, by which nothing can be found any more. */
+void devices_make_printable(struct devices *devices);
 void devices_free(struct devices *devices);
 
 bool is_rxe(const struct device *device);

@@ -54,6 +54,7 @@ static void add_mr(const struct nldev_mr *from, void *arg)
 		mr->facts.known[MR_SMALLEST] = false;
 	}
 	snprintf(mr->device, sizeof(mr->device), "%s", search->device->name);
+	make_printable(mr->device);
 	name_owner(mr, from->kernel_name);
 }
 

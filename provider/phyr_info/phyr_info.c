@@ -58,6 +58,12 @@ static void parse_pid(struct options *opts, const char *text)
 	opts->pid = pid;
 }
 
+static void refer_to_help(void)
+{
+	fputs("Try '" PROGRAM " --help'.\n", stderr);
+	exit(EXIT_USAGE);
+}
+
 static void parse_words(struct options *opts, int nr, char **words)
 {
 	if (nr && !strcmp(words[0], "mr")) {
@@ -66,8 +72,8 @@ static void parse_words(struct options *opts, int nr, char **words)
 		words++;
 	}
 	if (nr) {
-		complain("unexpected argument '%s'\nTry '" PROGRAM " --help'.", words[0]);
-		exit(EXIT_USAGE);
+		complain("unexpected argument '%s'", words[0]);
+		refer_to_help();
 	}
 	if (opts->pid && !opts->mr) {
 		complain("-p goes with memory regions: " PROGRAM " mr -p %u", opts->pid);
@@ -115,8 +121,7 @@ static struct options parse(int argc, char **argv)
 			break;
 		default:
 			/* getopt has said what is wrong. */
-			fputs("Try '" PROGRAM " --help'.\n", stderr);
-			exit(EXIT_USAGE);
+			refer_to_help();
 		}
 	}
 	parse_words(&opts, argc - optind, argv + optind);
@@ -152,6 +157,7 @@ static bool show_devices(const struct options *opts, struct devices *devices, in
 	devices_look(devices, netlink, &machine);
 	providers_look(devices);
 	hints_find(&hints, &machine, devices);
+	devices_make_printable(devices);
 	if (opts->json)
 		print_devices_json(&machine, devices, &hints);
 	else

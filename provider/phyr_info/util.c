@@ -11,13 +11,16 @@
 
 #include "info.h"
 
+/* One line, whatever names are in it. */
 static void vcomplain(const char *format, va_list args)
 {
+	char text[1024];
+
+	vsnprintf(text, sizeof(text), format, args);
+	make_printable(text);
 	/* What was printed comes before it, also where both go to one file. */
 	fflush(stdout);
-	fputs(PROGRAM ": ", stderr);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	fprintf(stderr, PROGRAM ": %s\n", text);
 }
 
 void complain(const char *format, ...)
@@ -117,6 +120,7 @@ void strings_add(struct strings *strings, const char *format, ...)
 	va_end(args);
 	if (err < 0)
 		die("no memory");
+	make_printable(text);
 	for (size_t i = 0; i < strings->nr; i++) {
 		if (!strcmp(strings->item[i], text)) {
 			free(text);
