@@ -233,6 +233,7 @@ struct mrs {
 	struct mr *mr;
 	size_t nr;
 	struct mr total;		/* sums, and the extremes of the extents */
+	bool length_known;		/* the sum of lengths is a number that we have */
 };
 
 /* All MRs of the devices, or those of a process. False after a complaint. */

@@ -88,11 +88,16 @@ static void add_fact(struct mr_facts *total, const struct mr_facts *facts, enum 
 	total->known[fact] = true;
 }
 
-/* What some MRs do not tell, they do not add to. */
+/*
+ * What some MRs do not tell, they do not add to. One that is on-demand paged may be of all
+ * addresses that there are: 2^64 - 1 bytes.
+ */
 static void add_up(struct mrs *mrs)
 {
+	mrs->length_known = true;
 	for (size_t i = 0; i < mrs->nr; i++) {
-		mrs->total.length += mrs->mr[i].length;
+		mrs->length_known &= !__builtin_add_overflow(mrs->total.length, mrs->mr[i].length,
+							     &mrs->total.length);
 		mrs->total.described += mrs->mr[i].described;
 		for (int fact = 0; fact < MR_NR_FACTS; fact++)
 			add_fact(&mrs->total.facts, &mrs->mr[i].facts, fact);

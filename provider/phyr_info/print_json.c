@@ -193,7 +193,7 @@ static struct json_object *total_json(const struct mrs *mrs)
 	struct json_object *object = json_object_new_object();
 
 	add_number(object, "mrs", true, mrs->nr);
-	add_number(object, "length", true, mrs->total.length);
+	add_number(object, "length", mrs->length_known, mrs->total.length);
 	add_facts(object, &mrs->total);
 	return object;
 }

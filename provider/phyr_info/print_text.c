@@ -205,7 +205,7 @@ static void fill_total(struct row *row, const struct mrs *mrs)
 {
 	fill(row, DEVICE, "total");
 	fill(row, COMMAND, "%zu region%s", mrs->nr, mrs->nr == 1 ? "" : "s");
-	fill_bytes(row, LENGTH, true, mrs->total.length);
+	fill_bytes(row, LENGTH, mrs->length_known, mrs->total.length);
 	fill_facts(row, &mrs->total);
 }
 

@@ -11,6 +11,7 @@ import fcntl
 import glob
 import mmap
 import os
+import re
 import signal
 import struct
 import sys
@@ -22,7 +23,7 @@ from pyverbs.device import Context
 from pyverbs.mr import MR
 from pyverbs.pd import PD
 
-from phyr_info_run import check, info, run
+from phyr_info_run import altered, check, info, run
 
 MIB = 1 << 20
 PAGE = 4096
@@ -291,3 +292,16 @@ def check_some(what, registered, found):
     check(f"regions on {what}: without privileges, all but the keys",
           (asked.json() or {}).get("mrs") == [{**mr, "lkey": None} for mr in found],
           asked.out, asked.err)
+
+
+def check_too_long():
+    """As if one were an implicit on-demand paging region, which Soft-RoCE has not."""
+    env = altered("RDMA_NLDEV_ATTR_RES_MRLEN", 64, max(ONE_KIND), 2 ** 64 - 1)
+    asked = info("mr", "-j", env=env)
+    document = asked.json() or {"mrs": [{"length": 0}], "total": {}}
+    check("regions: a total length that no number has", asked.status == 0 and
+          max(mr["length"] for mr in document["mrs"]) == 2 ** 64 - 1 and
+          document["total"].get("length", 0) is None, asked.out, asked.err)
+    text = info("mr", env=env).out
+    check("regions: a total length that no number has: in words",
+          re.search(r" 16.0 EiB .*\ntotal +5 regions +-  ", text, re.S), text)
