@@ -64,21 +64,13 @@ static void refer_to_help(void)
 	exit(EXIT_USAGE);
 }
 
-static void parse_words(struct options *opts, int nr, char **words)
+static void parse_word(struct options *opts, const char *word)
 {
-	if (nr && !strcmp(words[0], "mr")) {
-		opts->mr = true;
-		nr--;
-		words++;
-	}
-	if (nr) {
-		complain("unexpected argument '%s'", words[0]);
+	if (opts->mr || strcmp(word, "mr")) {
+		complain("unexpected argument '%s'", word);
 		refer_to_help();
 	}
-	if (opts->pid && !opts->mr) {
-		complain("-p goes with memory regions: " PROGRAM " mr -p %u", opts->pid);
-		exit(EXIT_USAGE);
-	}
+	opts->mr = true;
 }
 
 /* True if what was printed has been written. */
@@ -102,8 +94,12 @@ static struct options parse(int argc, char **argv)
 	struct options opts = { 0 };
 	int option;
 
-	while ((option = getopt_long(argc, argv, "d:p:jhV", long_options, NULL)) != -1) {
+	/* "-": words come in their turn, as 1, so options may follow, also with POSIXLY_CORRECT. */
+	while ((option = getopt_long(argc, argv, "-d:p:jhV", long_options, NULL)) != -1) {
 		switch (option) {
+		case 1:
+			parse_word(&opts, optarg);
+			break;
 		case 'd':
 			opts.device = optarg;
 			break;
@@ -124,7 +120,13 @@ static struct options parse(int argc, char **argv)
 			refer_to_help();
 		}
 	}
-	parse_words(&opts, argc - optind, argv + optind);
+	/* What comes after "--". */
+	while (optind < argc)
+		parse_word(&opts, argv[optind++]);
+	if (opts.pid && !opts.mr) {
+		complain("-p goes with memory regions: " PROGRAM " mr -p %u", opts.pid);
+		exit(EXIT_USAGE);
+	}
 	return opts;
 }
 
