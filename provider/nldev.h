@@ -46,7 +46,7 @@ struct nldev_mr {
 	bool lkey_known;		/* the kernel shows keys only with CAP_NET_ADMIN */
 	uint32_t lkey;
 	uint64_t length;
-	uint32_t pid;			/* whose it is; 0: no process that we can see */
+	uint32_t pid;			/* whose it is: a thread; 0: none that we can see */
 	const char *kernel_name;	/* whose it is, if it is the kernel's */
 	struct mr_facts facts;		/* as many as the driver reports, often none */
 };

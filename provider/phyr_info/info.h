@@ -220,7 +220,7 @@ void hints_free(struct hints *hints);
 struct mr {
 	char device[64];
 	uint32_t number;
-	uint32_t pid;			/* 0: no process that we can see */
+	uint32_t pid;			/* the process; 0: none that we can see */
 	char command[64];		/* "[name]": a part of the kernel; "" if not known */
 	bool lkey_known;
 	uint32_t lkey;

@@ -2,8 +2,9 @@
 /*
  * phyr_info: the memory regions that there are, as the kernel reports them over RDMA netlink.
  *
- * The kernel tells which process has registered a region, and not that process's name; of its own
- * it tells the name. What a region is made of, drivers of phyr's tell, and others do not.
+ * The kernel tells which thread has registered a region, while there is that thread, and not the
+ * name of its process; of its own it tells the name. What a region is made of, drivers of phyr's
+ * tell, and others do not.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,6 +21,19 @@ struct search {
 	uint32_t pid;			/* 0: all */
 };
 
+/* Whose thread that is; itself, if that cannot be told. */
+static uint32_t process_of(uint32_t thread)
+{
+	const char *line;
+	char status[256];
+	uint32_t process;
+
+	if (!thread || !read_text(status, sizeof(status), "/proc/%u/status", thread))
+		return thread;
+	line = strstr(status, "\nTgid:");
+	return line && sscanf(line, "\nTgid: %u", &process) == 1 ? process : thread;
+}
+
 static void name_owner(struct mr *mr, const char *kernel_name)
 {
 	if (kernel_name)
@@ -32,16 +46,17 @@ static void name_owner(struct mr *mr, const char *kernel_name)
 static void add_mr(const struct nldev_mr *from, void *arg)
 {
 	const struct search *search = arg;
+	uint32_t pid = process_of(from->pid);
 	struct mrs *mrs = search->mrs;
 	struct mr *mr;
 
-	if (search->pid && from->pid != search->pid)
+	if (search->pid && pid != search->pid)
 		return;
 	mrs->mr = more_room(mrs->mr, mrs->nr, sizeof(*mr));
 	mr = &mrs->mr[mrs->nr++];
 	*mr = (struct mr){
 		.number = from->number,
-		.pid = from->pid,
+		.pid = pid,
 		.lkey_known = from->lkey_known,
 		.lkey = from->lkey,
 		.length = from->length,
@@ -128,6 +143,10 @@ bool mrs_look(struct mrs *mrs, const struct devices *devices, int netlink, uint3
 	*mrs = (struct mrs){ 0 };
 	if (pid && kill(pid, 0) && errno == ESRCH) {
 		complain("there is no process %u", pid);
+		return false;
+	}
+	if (process_of(pid) != pid) {
+		complain("%u is a thread of the process %u", pid, process_of(pid));
 		return false;
 	}
 	for (size_t i = 0; i < devices->nr; i++) {

@@ -100,6 +100,20 @@ def in_child(work):
     return pid
 
 
+def in_thread(work):
+    """Another thread than the first does this work, and lasts."""
+    done = threading.Event()
+
+    def work_and_last():
+        KEPT.append(work())
+        done.set()
+        threading.Event().wait()
+
+    threading.Thread(target=work_and_last).start()
+    if not done.wait(60):
+        sys.exit("the thread has failed")
+
+
 def end(pid):
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
@@ -107,7 +121,7 @@ def end(pid):
 
 @contextlib.contextmanager
 def held(device):
-    """Two processes with memory registered: {pid: kinds}"""
+    """Two processes with memory registered, one by another thread: {pid: kinds}"""
     write_nr("/proc/sys/vm/nr_hugepages", 4)
 
     def wild():
@@ -115,7 +129,8 @@ def held(device):
             comm.write(WILD)
         return register(device, ALL_KINDS)
 
-    first, second = in_child(wild), in_child(lambda: register(device, ONE_KIND))
+    first = in_child(wild)
+    second = in_child(lambda: in_thread(lambda: register(device, ONE_KIND)))
     try:
         yield {first: ALL_KINDS, second: ONE_KIND}
     finally:
@@ -178,6 +193,11 @@ SAME = {"mrn": "mrn", "pid": "pid", "length": "mrlen", "extents": "drv_phyrs",
         "largest": "drv_largest", "smallest": "drv_smallest", "metadata": "drv_metadata"}
 
 
+def process_of(thread):
+    with open(f"/proc/{thread}/status", "rb") as status:
+        return int(re.search(rb"^Tgid:\s+(\d+)$", status.read(), re.M)[1])
+
+
 def as_rdma_has_it(device, found, ours):
     """Differences from what the rdma tool prints."""
     # It leaves control characters in names as they are.
@@ -188,6 +208,8 @@ def as_rdma_has_it(device, found, ours):
     wrong = []
     for mr in found:
         entry = told.get(mr["mrn"], {})
+        if "pid" in entry:  # it is a thread's
+            entry["pid"] = process_of(entry["pid"])
         wrong += [f"{key} {mr[key]}, rdma: {entry.get(SAME[key])}" for key in SAME
                   if mr[key] != entry.get(SAME[key])]
         if f"{mr['lkey']:x}" != entry.get("lkey"):
@@ -285,6 +307,10 @@ def check_some(what, registered, found):
     asked = info("mr", "-j", "-p", str(second))
     check(f"regions on {what}: of one process", (asked.json() or {}).get("mrs") ==
           [mr for mr in found if mr["pid"] == second], asked.out)
+    thread, = set(os.listdir(f"/proc/{second}/task")) - {str(second)}
+    asked = info("mr", "-p", thread)
+    check(f"regions on {what}: a thread is no process", asked.status == 1 and not asked.out and
+          f"{thread} is a thread of the process {second}" in asked.err, asked.out, asked.err)
     asked = info("mr", "-p", "1")
     check(f"regions on {what}: of a process that has none", asked.status == 0 and
           asked.out == "no memory regions\n", asked.out, asked.err)
