@@ -99,6 +99,17 @@ bool devices_list(struct devices *devices, int netlink, const char *name)
 	return !name || choose_device(devices, name);
 }
 
+bool device_is_there(const struct device *device, int netlink)
+{
+	struct devices now = { 0 };
+	bool there = nldev_devices(netlink, add_device, &now); /* an error is no answer */
+
+	for (size_t i = 0; i < now.nr; i++)
+		there |= now.device[i].index == device->index;
+	devices_free(&now);
+	return there;
+}
+
 void devices_make_printable(struct devices *devices)
 {
 	struct device *device = devices->device;

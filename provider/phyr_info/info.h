@@ -185,6 +185,8 @@ struct devices {
  * cannot be listed, or there is none of that name; also, but true, if there are none at all.
  */
 bool devices_list(struct devices *devices, int netlink, const char *name);
+/* Or has it gone away since they were listed? */
+bool device_is_there(const struct device *device, int netlink);
 void devices_look(struct devices *devices, int netlink, const struct machine *machine);
 /* The names in it, by which nothing can be found any more. */
 void devices_make_printable(struct devices *devices);

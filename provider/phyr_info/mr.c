@@ -135,30 +135,50 @@ bool mr_pinned(const struct mr *mr, uint64_t *bytes)
 	return mr->facts.known[MR_PINNED_PAGES];
 }
 
+static bool is_process(uint32_t pid)
+{
+	uint32_t process = process_of(pid);
+
+	if (kill(pid, 0) && errno == ESRCH)
+		complain("there is no process %u", pid);
+	else if (process != pid)
+		complain("%u is a thread of the process %u", pid, process);
+	else
+		return true;
+	return false;
+}
+
+/* One that has gone away has none. */
+static bool look_at_device(struct search *search, int netlink)
+{
+	size_t nr = search->mrs->nr;
+	int err;
+
+	err = nldev_mrs(netlink, search->device->index, add_mr, search);
+	if (!err)
+		return true;
+	if (!device_is_there(search->device, netlink)) {
+		search->mrs->nr = nr;
+		return true;
+	}
+	complain("the kernel does not list the memory regions of %s: %s", search->device->name,
+		 strerror(-err));
+	return false;
+}
+
 bool mrs_look(struct mrs *mrs, const struct devices *devices, int netlink, uint32_t pid)
 {
 	struct search search = { .mrs = mrs, .pid = pid };
-	int err;
 
 	*mrs = (struct mrs){ 0 };
-	if (pid && kill(pid, 0) && errno == ESRCH) {
-		complain("there is no process %u", pid);
+	if (pid && !is_process(pid))
 		return false;
-	}
-	if (process_of(pid) != pid) {
-		complain("%u is a thread of the process %u", pid, process_of(pid));
-		return false;
-	}
 	for (size_t i = 0; i < devices->nr; i++) {
 		if (devices->device[i].hidden)
 			continue;
 		search.device = &devices->device[i];
-		err = nldev_mrs(netlink, search.device->index, add_mr, &search);
-		if (err) {
-			complain("the kernel does not list the memory regions of %s: %s",
-				 search.device->name, strerror(-err));
+		if (!look_at_device(&search, netlink))
 			return false;
-		}
 	}
 	if (mrs->nr)
 		qsort(mrs->mr, mrs->nr, sizeof(*mrs->mr), compare_mrs);
