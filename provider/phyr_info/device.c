@@ -83,16 +83,19 @@ static bool choose_device(struct devices *devices, const char *name)
 
 bool devices_list(struct devices *devices, int netlink, const char *name)
 {
-	int err;
+	bool core = netlink != -EPROTONOSUPPORT;
+	int err = 0;
 
 	*devices = (struct devices){ 0 };
-	err = nldev_devices(netlink, add_device, devices);
+	if (core)
+		err = netlink < 0 ? netlink : nldev_devices(netlink, add_device, devices);
 	if (err) {
 		complain("the kernel does not list RDMA devices: %s", strerror(-err));
 		return false;
 	}
 	if (!devices->nr) {
-		complain("this machine has no RDMA devices; for Soft-RoCE: rdma link add rxe0 type rxe netdev INTERFACE");
+		complain("this machine has no RDMA devices%s",
+			 core ? "" : ", and ib_core is not loaded");
 		return !name;
 	}
 	qsort(devices->device, devices->nr, sizeof(*devices->device), compare_devices);

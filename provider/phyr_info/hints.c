@@ -185,6 +185,27 @@ static void kernel_hints(struct hints *hints, const struct device *device,
 	strings_add(&hint->devices, "%s", device->name);
 }
 
+/* What is there to make the first one with. */
+static void first_device_hints(struct hints *hints, const struct machine *machine,
+			       const struct devices *devices)
+{
+	const struct module *rxe = &machine->rdma_rxe;
+	struct hint *hint;
+
+	if (!rxe->installed)
+		install(hints, machine, rxe);
+	else if (rxe->loaded && !rxe->ours)
+		load_rxe(hints, machine, devices);
+	else if (!rxe->loaded)
+		must_be_signed(hints, machine, rxe);
+	if (machine->modules_hidden)
+		return;
+	hint = hint_add(hints, "no-devices", "there are no RDMA devices; for Soft-RoCE%s",
+			rxe->installed ? ", with phyr's rdma_rxe" : "");
+	strings_add(&hint->commands, "modprobe rdma_rxe");
+	strings_add(&hint->commands, "rdma link add rxe0 type rxe netdev INTERFACE");
+}
+
 /* How programs find a device, and its provider, which is installed together with the modules. */
 
 static void not_first(struct hint *hint)
@@ -396,6 +417,8 @@ static void huge_page_hint(struct hints *hints, const struct machine *machine,
 void hints_find(struct hints *hints, const struct machine *machine, const struct devices *devices)
 {
 	*hints = (struct hints){ 0 };
+	if (!devices->nr)
+		first_device_hints(hints, machine, devices);
 	for (size_t i = 0; i < devices->nr; i++)
 		if (!devices->device[i].hidden)
 			kernel_hints(hints, &devices->device[i], machine, devices);

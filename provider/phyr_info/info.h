@@ -182,7 +182,8 @@ struct devices {
 
 /*
  * All devices; if there is a name, those of another are hidden. False after a complaint if they
- * cannot be listed, or there is none of that name; also, but true, if there are none at all.
+ * cannot be listed, or there is none of that name; also, but true, if there are none at all. So it
+ * is without the RDMA core, of which @netlink tells, an error then.
  */
 bool devices_list(struct devices *devices, int netlink, const char *name);
 /* Or has it gone away since they were listed? */
