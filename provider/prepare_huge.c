@@ -13,9 +13,9 @@
  * nothing has changed. (MADV_COLLAPSE would tell by an error. But it has all CPUs put their pages
  * on the LRU lists, and one that a real-time thread occupies may take seconds to answer.)
  *
- * So what is too short for a huge page at either end of a mapping is advised with the rest. It comes
- * in base pages all the same; but as a mapping of its own it would have mremap() fail, by which
- * realloc() makes large memory larger.
+ * So what is too short for a huge page at either end of a mapping is advised with the rest. It
+ * comes in base pages all the same; but as a mapping of its own it would have mremap() fail, by
+ * which realloc() makes large memory larger.
  *
  * Shared memory is left to the system's and the mount's setting for it.
  */

@@ -10,10 +10,10 @@
  * The kernel's own Soft-RoCE answers EPROTONOSUPPORT, as uverbs does for every method that a driver
  * does not have, and for attributes that it does not know, unless these are optional; other
  * drivers, which have other numbers, EINVAL. An MR that is not made of phyrs (on-demand paging):
- * EOPNOTSUPP. A handle that is nothing in this context: ENOENT; one of another kind of object: EINVAL.
- * A device that has gone: EIO. Attributes that are missing, there twice, too short, longer than what
- * has one length, or not a whole number of extents: EINVAL; pointers to nowhere: EFAULT; and a process
- * that is being killed: EINTR.
+ * EOPNOTSUPP. A handle that is nothing in this context: ENOENT; one of another kind of object:
+ * EINVAL. A device that has gone: EIO. Attributes that are missing, there twice, too short, longer
+ * than what has one length, or not a whole number of extents: EINVAL; pointers to nowhere: EFAULT;
+ * and a process that is being killed: EINTR.
  *
  * While a method has an MR, others can't destroy it or register it anew, and the other way round:
  * EBUSY. So ibv_dereg_mr() fails with that in a thread if another one queries the MR just then.
@@ -74,9 +74,9 @@ enum phyr_ib_mr_query_attrs {
  * @dma_entries: number of ranges in which the device finds the memory
  * @largest: length of the largest extent, in bytes
  * @smallest: length of the smallest extent, in bytes
- * @block_size: size in bytes, a power of 2, of the equal blocks that the memory is described by; 0
- *	if it is described by extents, or is one. Blocks are counted from a multiple of their size in
- *	the process's address space, where each extent but the first begins with one, and may be
+ * @block_size: size in bytes, a power of 2, of the equal blocks that the memory is described by;
+ *	0 if it is described by extents, or is one. Blocks are counted from a multiple of their size
+ *	in the process's address space, where each extent but the first begins with one, and may be
  *	larger than the MR. Of alignment in physical memory this says nothing.
  * @metadata: bytes of kernel memory that describe the memory
  * @pinned_pages: base pages pinned, and charged to RLIMIT_MEMLOCK

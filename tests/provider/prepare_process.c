@@ -73,7 +73,8 @@ static int no_calls(const void *arg)
 	prepare_mr(area.addr, 1, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
 	prepare_mr(area.addr, 64 * KIB, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
 	prepare_mr(area.addr, PREPARE_LEAST - SZ_4K, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
-	prepare_mr(area.addr + 1, PREPARE_LEAST - SZ_4K - 1, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr + 1, PREPARE_LEAST - SZ_4K - 1, IBV_ACCESS_LOCAL_WRITE, &policy,
+		   &report);
 	prepare_mr(area.addr, 0, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
 	prepare_mr(NULL, SIZE_MAX, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
 	prepare_mr(area.addr, SIZE_MAX - SZ_4K, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
@@ -729,7 +730,7 @@ static bool set_block(unsigned long block, const char *state)
 	return written > 0;
 }
 
-/* The number of a block that has become movable, or -1. Those with the kernel's own memory cannot. */
+/* The number of a block that has become movable, or -1. Those with the kernel's memory cannot. */
 static long make_movable(void)
 {
 	DIR *dir = opendir(BLOCKS);
