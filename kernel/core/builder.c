@@ -128,7 +128,9 @@ static void fill_blocks(struct phyr_builder *builder, struct phyr_array *array)
 			size_t done, len = run->len;
 			u64 addr = run->addr;
 
-			for (done = 0; done < skew + len; done += size) {
+			/* Most have one block, and pay for nothing else. */
+			*block++ = addr - skew;
+			for (done = size; done < skew + len; done += size) {
 				*block++ = addr - skew + done;
 				if (!((block - array->block) % BLOCKS_AT_ONCE))
 					cond_resched();
