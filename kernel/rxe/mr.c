@@ -15,7 +15,8 @@
  * empty. An MR is found by its key through the pool, which holds a reference
  * while the MR is used, so that its umem cannot go in the middle of a copy:
  * the pool waits for the last reference before it has rxe_mr_cleanup() called.
- * (For 50 s, then it warns and goes on. A copy's reference is not held that long.)
+ * (For 50 s, then it warns and goes on. A QP holds its MR from packet to packet of an RDMA
+ * WRITE, so a peer that stops in the middle can get there: the in-tree pool's fault.)
  */
 #include <linux/ioport.h>
 #include <linux/log2.h>
