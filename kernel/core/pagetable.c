@@ -4,15 +4,22 @@
  *
  * With interrupts off, no table of user memory that we have reached is freed
  * under us: its freeing waits for an RCU grace period or for an IPI to this
- * CPU, the same that GUP-fast and KVM's host_pfn_mapping_level() rely on. The
+ * CPU. GUP-fast and KVM's host_pfn_mapping_level() rely on the same. The
  * kernel's own tables are freed otherwise, and are not looked at.
  *
- * An entry may change at any time all the same, so each is read once, and what
- * is returned was true at one moment; what it is worth afterwards is the
- * caller's affair.
+ * An entry may change at any time all the same. So each is read once, and what
+ * a function here returns was true at one moment. The caller must know what
+ * that is worth afterwards.
  *
- * A leaf is an entry that maps more than a base page; a table is here one of
- * entries for base pages, which may well belong to large folios.
+ * Words: a leaf is an entry that maps more than a base page. A table is here
+ * one of entries for base pages. (These may well belong to large folios.)
+ *
+ * Machines differ in their number of levels, some of them only when they boot
+ * (riscv64, arm64). A level that a machine does not have is folded: its "table"
+ * is the one entry of the level above, and the address of that entry can be the
+ * address of our copy of it. So the copies live in struct walk, as long as the
+ * walk does, and nobody goes from an entry to its neighbour at a folded level:
+ * phyr_table_end() makes sure of that.
  */
 #include <linux/irqflags.h>
 #include <linux/mm.h>
@@ -27,7 +34,107 @@
  */
 #define GRAIN (16 * PAGE_SIZE)
 
-/* What pages to look for in the page table, and for which access. */
+/* --- the walk --- */
+
+/* Where a walk for an address ended. */
+enum place {
+	PLACE_NONE,		/* nothing is mapped, or no table is there */
+	PLACE_PUD_LEAF,		/* at a leaf of the third level */
+	PLACE_PMD_LEAF,		/* at a leaf of the second level */
+	PLACE_TABLE,		/* at a table */
+};
+
+/**
+ * struct walk - the way to an address's entry
+ * @pgdp: entry of the highest level
+ * @pgd: what was read there
+ * @p4d: what was read at the next level
+ * @pud: what was read at the third level
+ * @pmd: what was read at the second level
+ * @pudp: where the third level's entry is
+ * @pmdp: where the second level's entry is
+ *
+ * The entries are valid as far down as the place says where the walk ended.
+ */
+struct walk {
+	pgd_t *pgdp;
+	pgd_t pgd;
+	p4d_t p4d;
+	pud_t pud;
+	pmd_t pmd;
+	pud_t *pudp;
+	pmd_t *pmdp;
+};
+
+static enum place place_of_pmd(pmd_t pmd)
+{
+	if (!pmd_present(pmd))
+		return PLACE_NONE;
+	if (pmd_leaf(pmd))
+		return pmd_special(pmd) ? PLACE_NONE : PLACE_PMD_LEAF;
+	return pmd_bad(pmd) ? PLACE_NONE : PLACE_TABLE;
+}
+
+/* Interrupts are off, and stay off while the entries are in use. */
+static __always_inline enum place walk_to(struct walk *walk, struct mm_struct *mm,
+					  unsigned long addr)
+{
+	p4d_t *p4dp;
+
+	if (addr >= TASK_SIZE_MAX)
+		return PLACE_NONE;
+	walk->pgdp = pgd_offset(mm, addr);
+	walk->pgd = pgdp_get(walk->pgdp);
+	if (!pgd_present(walk->pgd))
+		return PLACE_NONE;
+	p4dp = p4d_offset_lockless(walk->pgdp, walk->pgd, addr);
+	walk->p4d = p4dp_get(p4dp);
+	if (!p4d_present(walk->p4d))
+		return PLACE_NONE;
+	walk->pudp = pud_offset_lockless(p4dp, walk->p4d, addr);
+	walk->pud = pudp_get(walk->pudp);
+	if (!pud_present(walk->pud))
+		return PLACE_NONE;
+	if (pud_leaf(walk->pud))
+		return pud_special(walk->pud) ? PLACE_NONE : PLACE_PUD_LEAF;
+	walk->pmdp = pmd_offset_lockless(walk->pudp, walk->pud, addr);
+	walk->pmd = pmdp_get_lockless(walk->pmdp);
+	return place_of_pmd(walk->pmd);
+}
+
+/* Go on to the neighbour of a leaf; to a leaf of the same size, or false. */
+static __always_inline bool walk_to_next_leaf(struct walk *walk, enum place place)
+{
+	if (place == PLACE_PUD_LEAF) {
+		walk->pud = pudp_get(++walk->pudp);
+		return pud_present(walk->pud) && pud_leaf(walk->pud) && !pud_special(walk->pud);
+	}
+	walk->pmd = pmdp_get_lockless(++walk->pmdp);
+	return place_of_pmd(walk->pmd) == PLACE_PMD_LEAF;
+}
+
+/*
+ * Is the table still where the walk has found it? mremap() moves tables, and what
+ * was read in one may have changed at its new place before we read it.
+ */
+static bool table_is_there(const struct walk *walk, struct mm_struct *mm)
+{
+	smp_rmb(); /* the entry is read again after the table */
+	if (!pmd_same(walk->pmd, pmdp_get_lockless(walk->pmdp)))
+		return false;
+	/* With two levels, that was our copy; the entry itself is the highest level's. */
+	return !mm_pmd_folded(mm) || pgd_val(walk->pgd) == pgd_val(pgdp_get(walk->pgdp));
+}
+
+/* The address behind what an entry that covers 1 << shift bytes covers. */
+static unsigned long entry_end(unsigned long addr, unsigned int shift)
+{
+	return ((addr >> shift) + 1) << shift;
+}
+
+/* --- how a page is mapped --- */
+
+/* What pages to look for, and for which access. */
 struct sought {
 	struct page *page;	/* the first; the others follow it in its folio */
 	unsigned long nr;
@@ -43,46 +150,6 @@ struct sought {
 static void pin_before_look(void)
 {
 	smp_mb(); /* GUP's pin before our look */
-}
-
-/*
- * The entry for addr in the table of the third level, NULL if there is none.
- * Interrupts are off, and stay off while it is in use.
- */
-static pud_t *find_pud(struct mm_struct *mm, unsigned long addr)
-{
-	p4d_t *p4dp, p4d;
-	pgd_t *pgdp, pgd;
-
-	if (addr >= TASK_SIZE_MAX)
-		return NULL;
-	pgdp = pgd_offset(mm, addr);
-	pgd = pgdp_get(pgdp);
-	if (!pgd_present(pgd))
-		return NULL;
-	p4dp = p4d_offset_lockless(pgdp, pgd, addr);
-	p4d = p4dp_get(p4dp);
-	if (!p4d_present(p4d))
-		return NULL;
-	return pud_offset_lockless(p4dp, p4d, addr);
-}
-
-/* The same for the next level; NULL as well if pud is a leaf. */
-static pmd_t *find_pmd(pud_t *pudp, pud_t pud, unsigned long addr)
-{
-	if (!pud_present(pud) || pud_leaf(pud))
-		return NULL;
-	return pmd_offset_lockless(pudp, pud, addr);
-}
-
-static bool is_leaf(pmd_t pmd)
-{
-	return pmd_present(pmd) && pmd_leaf(pmd) && !pmd_special(pmd);
-}
-
-static bool is_table(pmd_t pmd)
-{
-	return pmd_present(pmd) && !pmd_leaf(pmd) && !pmd_bad(pmd);
 }
 
 /*
@@ -109,17 +176,16 @@ static __always_inline bool leaf_has(const struct sought *sought, unsigned long 
 	return writable || may_pin_read_only(compound_head(sought->page), sought->shared);
 }
 
-static bool pud_has(pud_t pud, unsigned long addr, const struct sought *sought)
+static bool pud_leaf_has(pud_t pud, unsigned long addr, const struct sought *sought)
 {
-	return pud_present(pud) && pud_leaf(pud) && !pud_special(pud) &&
-	       pud_access_permitted(pud, sought->write) &&
+	return pud_access_permitted(pud, sought->write) &&
 	       leaf_has(sought, pud_pfn(pud) + ((addr & ~PUD_MASK) >> PAGE_SHIFT), pud_write(pud));
 }
 
 /* (A protnone entry counts as present, and as accessible on some machines.) */
-static bool pmd_has(pmd_t pmd, unsigned long addr, const struct sought *sought)
+static bool pmd_leaf_has(pmd_t pmd, unsigned long addr, const struct sought *sought)
 {
-	return is_leaf(pmd) && !pmd_protnone(pmd) && pmd_access_permitted(pmd, sought->write) &&
+	return !pmd_protnone(pmd) && pmd_access_permitted(pmd, sought->write) &&
 	       leaf_has(sought, pmd_pfn(pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT), pmd_write(pmd));
 }
 
@@ -134,22 +200,40 @@ static bool permitted(pte_t pte, bool write)
 	return !pte_protnone(pte) && pte_access_permitted(pte, write);
 }
 
+/* How many of the pages from the i-th on may be pinned, of so many mapped for reading only. */
+static unsigned long count_read_only(const struct sought *sought, unsigned long i,
+				     unsigned long nr)
+{
+	unsigned long n = 0;
+
+	while (n < nr && may_pin_read_only(sought->page + i + n, sought->shared))
+		n++;
+	return n;
+}
+
 /* The entries from addr on, in pmd's table, that map the pages sought one after the other. */
 static unsigned long count_ptes(pmd_t pmd, unsigned long addr, const struct sought *sought)
 {
 	unsigned long i = 0, nr = sought->nr, pfn = page_to_pfn(sought->page);
 	pte_t *ptep = pte_offset_kernel(&pmd, addr);
-	unsigned long expected, step;
+	unsigned long expected, step, batch, n;
 	pte_t pte;
 
 	while (i < nr) {
 		pte = ptep_get_lockless(ptep + i);
 		if (!has_page(pte) || pte_pfn(pte) != pfn + i || !permitted(pte, sought->write))
 			break;
+		/* Some machines (arm64) say of an entry how many that follow are like it. */
+		batch = min_t(unsigned long, pte_batch_hint(ptep + i, pte), nr - i);
 		if (!pte_write(pte)) {
-			if (!may_pin_read_only(sought->page + i, sought->shared))
+			n = count_read_only(sought, i, batch);
+			i += n;
+			if (n < batch)
 				break;
-			i++;
+			continue;
+		}
+		if (batch > 1) {
+			i += batch;
 			continue;
 		}
 		/*
@@ -167,15 +251,24 @@ static unsigned long count_ptes(pmd_t pmd, unsigned long addr, const struct soug
 	return i;
 }
 
-/* count_ptes(), unless the table was moved by mremap(): it may have changed at its new place. */
-static unsigned long count_table(pmd_t *pmdp, pmd_t pmd, unsigned long addr,
-				 const struct sought *sought)
+/* How many of the pages sought are mapped where the walk ended. */
+static __always_inline unsigned long count_mapped(const struct walk *walk, enum place place,
+						  unsigned long addr, const struct sought *sought)
 {
-	unsigned long nr = count_ptes(pmd, addr, sought);
-
-	smp_rmb(); /* the entry is read again after the table */
-	return pmd_same(pmd, pmdp_get_lockless(pmdp)) ? nr : 0;
+	switch (place) {
+	case PLACE_PUD_LEAF:
+		return pud_leaf_has(walk->pud, addr, sought) ? sought->nr : 0;
+	case PLACE_PMD_LEAF:
+		return pmd_leaf_has(walk->pmd, addr, sought) ? sought->nr : 0;
+	case PLACE_TABLE:
+		return count_ptes(walk->pmd, addr, sought);
+	case PLACE_NONE:
+		break;
+	}
+	return 0;
 }
+
+/* --- what pin.c asks --- */
 
 /* Nobody holds the page: what is read may be about its next user. */
 static bool looks_large(pte_t pte, bool write)
@@ -184,9 +277,8 @@ static bool looks_large(pte_t pte, bool write)
 }
 
 /* Pages from addr on up to where a large folio seems to begin; 0 if that is here. */
-static unsigned long count_single(pmd_t pmd, unsigned long addr, unsigned long end, bool write)
+static unsigned long count_single(pte_t *ptep, unsigned long addr, unsigned long end, bool write)
 {
-	pte_t *ptep = pte_offset_kernel(&pmd, addr);
 	unsigned long at = addr, next;
 
 	while (at < end && !looks_large(ptep_get_lockless(ptep), write)) {
@@ -197,75 +289,50 @@ static unsigned long count_single(pmd_t pmd, unsigned long addr, unsigned long e
 	return (at - addr) >> PAGE_SHIFT;
 }
 
-/* The address behind what an entry that covers 1 << shift bytes covers. */
-static unsigned long entry_end(unsigned long addr, unsigned int shift)
+static enum phyr_sight look_at_table(pmd_t pmd, unsigned long addr, unsigned long end, bool write,
+				     unsigned long *nr)
 {
-	return ((addr >> shift) + 1) << shift;
+	pte_t *ptep = pte_offset_kernel(&pmd, addr);
+
+	if (pte_none(ptep_get_lockless(ptep)))
+		return PHYR_SEES_NOTHING;
+	*nr = count_single(ptep, addr, min(entry_end(addr, PMD_SHIFT), end), write);
+	return *nr ? PHYR_SEES_BASE_PAGES : PHYR_SEES_FOLIO;
 }
 
 /**
- * phyr_pages_to_ask - how many pages to ask of GUP at once
+ * phyr_look - what seems to be mapped at an address
  * @mm: address space of the caller
  * @addr: untagged user address of a page; nothing is ever mapped at one that is not
  * @end: page address up to which pages are wanted
  * @write: whether the access asked for is a write
- * @expect_single: whether a base page is expected where none is mapped
- *
- * It is one page where a large folio is mapped, so that the others can be
- * pinned for less, and where nothing is mapped yet and a large folio may come
- * of it. Nothing but time depends on the answer.
+ * @nr: of base pages, set to how many there are up to the next large folio, or up to the end
+ *	of the table; some of them may not be mapped. Else not written.
  *
  * Context: Any. Takes no locks.
- * Return: The number of pages, at least 1.
+ * Return: What is there, at one moment. No page is held: it may be another by now.
  */
-unsigned long phyr_pages_to_ask(struct mm_struct *mm, unsigned long addr, unsigned long end,
-				bool write, bool expect_single)
+enum phyr_sight phyr_look(struct mm_struct *mm, unsigned long addr, unsigned long end, bool write,
+			  unsigned long *nr)
 {
-	unsigned long nr = 0, flags;
-	pmd_t *pmdp, pmd;
-	pud_t *pudp;
-	pte_t pte;
+	enum phyr_sight sight = PHYR_SEES_NOTHING;
+	unsigned long flags;
+	struct walk walk;
 
 	local_irq_save(flags);
-	pudp = find_pud(mm, addr);
-	pmdp = pudp ? find_pmd(pudp, pudp_get(pudp), addr) : NULL;
-	if (!pmdp)
-		goto out;
-	pmd = pmdp_get_lockless(pmdp);
-	if (!is_table(pmd))
-		goto out;
-	pte = ptep_get_lockless(pte_offset_kernel(&pmd, addr));
-	if (expect_single || !pte_none(pte))
-		nr = count_single(pmd, addr, min(entry_end(addr, PMD_SHIFT), end), write);
-out:
+	switch (walk_to(&walk, mm, addr)) {
+	case PLACE_PUD_LEAF:
+	case PLACE_PMD_LEAF:
+		sight = PHYR_SEES_LEAF;
+		break;
+	case PLACE_TABLE:
+		sight = look_at_table(walk.pmd, addr, end, write, nr);
+		break;
+	case PLACE_NONE:
+		break;
+	}
 	local_irq_restore(flags);
-	return nr ?: 1;
-}
-
-/* by_table: whether what was found was found in a table. */
-static unsigned long pages_mapped(struct mm_struct *mm, unsigned long addr, struct sought *sought,
-				  bool *by_table)
-{
-	pmd_t *pmdp, pmd;
-	pud_t *pudp, pud;
-
-	*by_table = false;
-	pudp = find_pud(mm, addr);
-	if (!pudp)
-		return 0;
-	pud = pudp_get(pudp);
-	pmdp = find_pmd(pudp, pud, addr);
-	if (!pmdp) {
-		sought->nr = min(sought->nr, (entry_end(addr, PUD_SHIFT) - addr) >> PAGE_SHIFT);
-		return pud_has(pud, addr, sought) ? sought->nr : 0;
-	}
-	pmd = pmdp_get_lockless(pmdp);
-	sought->nr = min(sought->nr, (entry_end(addr, PMD_SHIFT) - addr) >> PAGE_SHIFT);
-	if (is_table(pmd)) {
-		*by_table = true;
-		return count_table(pmdp, pmd, addr, sought);
-	}
-	return pmd_has(pmd, addr, sought) ? sought->nr : 0;
+	return sight;
 }
 
 /**
@@ -277,7 +344,6 @@ static unsigned long pages_mapped(struct mm_struct *mm, unsigned long addr, stru
  * @write: whether it was pinned for writing
  * @shared: whether no private mapping of a file is between @addr and @end, and
  *	none can come there before we return
- * @tells: set to whether phyr_folios_mapped() could tell this of a folio like @page's
  *
  * Counts the pages that lie one behind the other in the address space and in
  * the folio, and may be pinned for the reasons at the top of pin.c.
@@ -286,33 +352,38 @@ static unsigned long pages_mapped(struct mm_struct *mm, unsigned long addr, stru
  * Return: The number of pages; 0 if not even @page is there any more.
  */
 unsigned long phyr_pages_mapped(struct mm_struct *mm, unsigned long addr, unsigned long end,
-				struct page *page, bool write, bool shared, bool *tells)
+				struct page *page, bool write, bool shared)
 {
 	struct folio *folio = page_folio(page);
 	struct sought sought = {
 		.page = page,
-		.nr = min_t(unsigned long, (end - addr) >> PAGE_SHIFT,
-			    folio_nr_pages(folio) - folio_page_idx(folio, page)),
 		.write = write,
 		.shared = shared,
 	};
 	unsigned long nr, flags;
-	bool by_table;
+	struct walk walk;
+	enum place place;
 
 	pin_before_look();
 	local_irq_save(flags);
-	nr = pages_mapped(mm, addr, &sought, &by_table);
+	place = walk_to(&walk, mm, addr);
+	end = min(end, entry_end(addr, place == PLACE_PUD_LEAF ? PUD_SHIFT : PMD_SHIFT));
+	sought.nr = min_t(unsigned long, (end - addr) >> PAGE_SHIFT,
+			  folio_nr_pages(folio) - folio_page_idx(folio, page));
+	nr = count_mapped(&walk, place, addr, &sought);
+	if (place == PLACE_TABLE && !table_is_there(&walk, mm))
+		nr = 0;
 	local_irq_restore(flags);
-	*tells = nr && (!by_table || folio_size(folio) < PMD_SIZE);
 	return nr;
 }
 
 /**
- * phyr_table_end - how far phyr_folios_mapped() can look at a time
+ * phyr_table_end - how far one look can reach
  * @addr: user address
  * @shift: log2 of the size of a folio
  *
- * Return: The address behind what the table covers that has @addr's entry.
+ * Return: The address behind what the table covers that has the entry, or the entries, of
+ * such a folio at @addr.
  */
 unsigned long phyr_table_end(unsigned long addr, unsigned int shift)
 {
@@ -330,69 +401,20 @@ static __always_inline bool seek_folio(struct sought *sought, struct page *page)
 	return &folio->page == page && folio_nr_pages(folio) == sought->nr;
 }
 
-/*
- * How many folios, that are neighbours from addr on and have their first pages
- * in pages, are mapped as a whole: by leaves of the third level, of the second,
- * or in a table.
- */
-static unsigned long count_puds(pud_t *pudp, unsigned long addr, struct page **pages,
-				unsigned long nr, struct sought *sought)
+/* Where an entry maps, or entries map, a folio of that size as a whole. */
+static bool place_fits(enum place place, unsigned int shift)
 {
-	unsigned long i;
-
-	for (i = 0; i < nr; i++)
-		if (!seek_folio(sought, pages[i]) || !pud_has(pudp_get(pudp + i), addr, sought))
-			break;
-	return i;
-}
-
-static unsigned long count_pmds(pmd_t *pmdp, unsigned long addr, struct page **pages,
-				unsigned long nr, struct sought *sought)
-{
-	unsigned long i;
-
-	for (i = 0; i < nr; i++)
-		if (!seek_folio(sought, pages[i]) ||
-		    !pmd_has(pmdp_get_lockless(pmdp + i), addr, sought))
-			break;
-	return i;
-}
-
-static unsigned long count_in_table(pmd_t *pmdp, unsigned long addr, struct page **pages,
-				    unsigned long nr, struct sought *sought)
-{
-	pmd_t pmd = pmdp_get_lockless(pmdp);
-	unsigned long i;
-
-	if (!is_table(pmd))
-		return 0;
-	for (i = 0; i < nr; i++, addr += sought->nr << PAGE_SHIFT)
-		if (!seek_folio(sought, pages[i]) ||
-		    count_table(pmdp, pmd, addr, sought) != sought->nr)
-			break;
-	return i;
-}
-
-static unsigned long folios_mapped(struct mm_struct *mm, unsigned long addr, unsigned int shift,
-				   struct page **pages, unsigned long nr, bool write)
-{
-	struct sought sought = {
-		.nr = 1UL << (shift - PAGE_SHIFT),
-		.write = write,
-	};
-	pud_t *pudp = find_pud(mm, addr);
-	pmd_t *pmdp;
-
-	if (!pudp)
-		return 0;
-	if (shift == PUD_SHIFT)
-		return count_puds(pudp, addr, pages, nr, &sought);
-	pmdp = find_pmd(pudp, pudp_get(pudp), addr);
-	if (!pmdp)
-		return 0;
-	if (shift == PMD_SHIFT)
-		return count_pmds(pmdp, addr, pages, nr, &sought);
-	return shift < PMD_SHIFT ? count_in_table(pmdp, addr, pages, nr, &sought) : 0;
+	switch (place) {
+	case PLACE_PUD_LEAF:
+		return shift == PUD_SHIFT;
+	case PLACE_PMD_LEAF:
+		return shift == PMD_SHIFT;
+	case PLACE_TABLE:
+		return shift < PMD_SHIFT;
+	case PLACE_NONE:
+		break;
+	}
+	return false;
 }
 
 /**
@@ -403,20 +425,38 @@ static unsigned long folios_mapped(struct mm_struct *mm, unsigned long addr, uns
  * @pages: what GUP has pinned at @addr, and 1 << @shift bytes behind it, and so on
  * @nr: how many; the last ends before phyr_table_end()
  * @write: whether they were pinned for writing
+ * @shared: as of phyr_pages_mapped()
  *
- * What phyr_pages_mapped() does for one, without @shared, in less time for each.
+ * What phyr_pages_mapped() does for one, in less time for each.
  *
  * Context: Any. Takes no locks.
  * Return: The number of folios that have the expected size and are mapped as a whole.
  */
 unsigned long phyr_folios_mapped(struct mm_struct *mm, unsigned long addr, unsigned int shift,
-				 struct page **pages, unsigned long nr, bool write)
+				 struct page **pages, unsigned long nr, bool write, bool shared)
 {
-	unsigned long flags;
+	struct sought sought = {
+		.nr = 1UL << (shift - PAGE_SHIFT),
+		.write = write,
+		.shared = shared,
+	};
+	unsigned long i = 0, flags;
+	struct walk walk;
+	enum place place;
 
 	pin_before_look();
 	local_irq_save(flags);
-	nr = folios_mapped(mm, addr, shift, pages, nr, write);
+	place = walk_to(&walk, mm, addr);
+	if (!place_fits(place, shift))
+		nr = 0;
+	while (i < nr && seek_folio(&sought, pages[i]) &&
+	       count_mapped(&walk, place, addr, &sought) == sought.nr) {
+		if (++i == nr || (place != PLACE_TABLE && !walk_to_next_leaf(&walk, place)))
+			break;
+		addr += 1UL << shift;
+	}
+	if (place == PLACE_TABLE && !table_is_there(&walk, mm))
+		i = 0;
 	local_irq_restore(flags);
-	return nr;
+	return i;
 }

@@ -4,12 +4,20 @@
 
 #include <linux/mm_types.h>
 
-unsigned long phyr_pages_to_ask(struct mm_struct *mm, unsigned long addr, unsigned long end,
-				bool write, bool expect_single);
+/* What phyr_look() sees at an address. */
+enum phyr_sight {
+	PHYR_SEES_NOTHING,	/* nothing that is mapped or swapped out */
+	PHYR_SEES_LEAF,		/* an entry for more than a base page */
+	PHYR_SEES_FOLIO,	/* a page of a large folio, in a table of entries for base pages */
+	PHYR_SEES_BASE_PAGES,
+};
+
+enum phyr_sight phyr_look(struct mm_struct *mm, unsigned long addr, unsigned long end, bool write,
+			  unsigned long *nr);
 unsigned long phyr_pages_mapped(struct mm_struct *mm, unsigned long addr, unsigned long end,
-				struct page *page, bool write, bool shared, bool *tells);
+				struct page *page, bool write, bool shared);
 unsigned long phyr_table_end(unsigned long addr, unsigned int shift);
 unsigned long phyr_folios_mapped(struct mm_struct *mm, unsigned long addr, unsigned int shift,
-				 struct page **pages, unsigned long nr, bool write);
+				 struct page **pages, unsigned long nr, bool write, bool shared);
 
 #endif

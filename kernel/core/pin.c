@@ -14,10 +14,11 @@
  *    migrated the folio out of movable zones, and refused what must not be
  *    pinned (secretmem, fsdax, pages that are written to behind the back of a
  *    filesystem that tracks dirty ones). Whichever page of it is asked for, the
- *    answer is the same, since it depends on the folio or its file; for the
- *    pages that follow we skip what GUP asks of their mapping, as GUP does
- *    itself where it need not fault. (A driver could map pages of one folio
- *    with VM_IO next to others without: they are pinned here, not by GUP.)
+ *    answer is the same, since it depends on the folio or its file. For the
+ *    pages that follow we skip what GUP asks of their mapping. So does GUP-fast,
+ *    which looks at entries only. (It makes no difference if a driver maps some
+ *    of a folio's pages with VM_IO: either their entries are special, and then
+ *    we pass them by as GUP-fast does; or they are not, and GUP-fast pins them.)
  *
  *  - With that pin held the folio cannot be freed, split, migrated or
  *    collapsed, since all of these give up on unexpected references.
@@ -53,8 +54,8 @@
  *    ZONE_DEVICE memory is not made of large folios.
  *
  * If anything looks different, the one page stays pinned, and GUP is asked for
- * the next. (The look before GUP's pin only decides how many pages to ask for,
- * and nothing but time depends on it.)
+ * the next. How many pages GUP is asked for at a time is a guess (guess.h), and
+ * nothing but time depends on it.
  *
  * The zero folio carries no pins, and no function that pins or unpins counts
  * any for it. (A longterm pin breaks COW, so it is hardly ever met here.)
@@ -76,6 +77,7 @@
 #include "array.h"
 #include "builder.h"
 #include "compat.h"
+#include "guess.h"
 #include "pagetable.h"
 #include "sgtable.h"
 #include "unpin.h"
@@ -107,14 +109,11 @@
  * @mm: address space
  * @start: its first page
  * @end: the page behind its last
- * @gup_flags: how to pin
- * @single: what was pinned last were pages one by one
- * @alike: how many large folios of one size there were at last
- * @enough: how many are enough to expect more of them
- * @shift: log2 of their bytes
- * @gup_until: up to here, everything is left to GUP
+ * @write: whether the memory will be written to through the pins
+ * @guess: what to expect of the next pages
  * @pages: room for what GUP returns
  * @max_pages: how many it has room for, at least FEW_PAGES
+ * @few_pages: room for few
  * @stats: for phyr_pin_user()'s caller and the tracepoint
  */
 struct pinner {
@@ -122,35 +121,70 @@ struct pinner {
 	struct mm_struct *mm;
 	unsigned long start;
 	unsigned long end;
-	unsigned int gup_flags;
-	bool single;
-	unsigned int alike;
-	unsigned int enough;
-	unsigned int shift;
-	unsigned long gup_until;
+	bool write;
+	struct guess guess;
 	struct page **pages;
 	unsigned long max_pages;
+	struct page *few_pages[FEW_PAGES];
 	struct phyr_pin_stats stats;
 };
 
+/* --- add pins to a folio that GUP has pinned --- */
+
 /*
- * phyr_pages_mapped() for pages of a file that are mapped for reading only. GUP
- * works as well where the lock is contended.
+ * Pages of a file that are mapped for reading only may be pinned in a shared
+ * mapping. Is va in one? Then true, the mmap_lock is held, and *end is not behind the
+ * mapping's end. False, too, if the lock is contended: GUP gets the pages then.
  */
-static unsigned long pages_mapped_shared(struct pinner *pinner, unsigned long va, struct page *page)
+static bool lock_shared_mapping(struct mm_struct *mm, unsigned long va, unsigned long *end)
 {
-	struct mm_struct *mm = pinner->mm;
 	struct vm_area_struct *vma;
-	unsigned long nr = 0;
-	bool tells;
 
 	if (!mmap_read_trylock(mm))
-		return nr;
+		return false;
 	vma = vma_lookup(mm, va);
-	if (vma && !vma_is_cow_mapping(vma))
-		nr = phyr_pages_mapped(mm, va, min(vma->vm_end, pinner->end), page, false, true,
-				       &tells);
+	if (vma && !vma_is_cow_mapping(vma)) {
+		*end = min(*end, vma->vm_end);
+		return true;
+	}
 	mmap_read_unlock(mm);
+	return false;
+}
+
+/* Does it take a look at the mapping to tell whether a page that is pinned may be? */
+static bool is_read_only_file(const struct pinner *pinner, const struct page *page)
+{
+	return !pinner->write && !PageAnon(page);
+}
+
+/* phyr_pages_mapped() for a page that was just pinned. */
+static unsigned long pages_mapped(struct pinner *pinner, unsigned long va, struct page *page)
+{
+	unsigned long end = pinner->end;
+	unsigned long nr = phyr_pages_mapped(pinner->mm, va, end, page, pinner->write, false);
+
+	if (nr || !is_read_only_file(pinner, page) ||
+	    !lock_shared_mapping(pinner->mm, va, &end))
+		return nr;
+	nr = phyr_pages_mapped(pinner->mm, va, end, page, false, true);
+	mmap_read_unlock(pinner->mm);
+	return nr;
+}
+
+/* phyr_folios_mapped() for folios of which a page each was just pinned. */
+static unsigned long folios_mapped(struct pinner *pinner, unsigned long va, unsigned long pinned)
+{
+	unsigned int shift = pinner->guess.shift;
+	struct page **pages = pinner->pages;
+	unsigned long end = pinner->end, nr;
+
+	nr = phyr_folios_mapped(pinner->mm, va, shift, pages, pinned, pinner->write, false);
+	if (nr || !pinned || !is_read_only_file(pinner, pages[0]) ||
+	    !lock_shared_mapping(pinner->mm, va, &end))
+		return nr;
+	nr = min(pinned, (end - va) >> shift);
+	nr = phyr_folios_mapped(pinner->mm, va, shift, pages, nr, false, true);
+	mmap_read_unlock(pinner->mm);
 	return nr;
 }
 
@@ -177,81 +211,39 @@ static bool add_pins(struct folio *folio, unsigned long nr, long most)
 }
 
 /*
- * A folio was pinned from its page at va on. Where it is whole, the next may be
- * like it; but do not expect that where phyr_folios_mapped() could not tell.
- */
-static void note_folio(struct pinner *pinner, unsigned long va, struct folio *folio,
-		       unsigned long nr, bool tells)
-{
-	unsigned int shift = PAGE_SHIFT + folio_order(folio);
-
-	pinner->single = false;
-	if (!tells || nr != folio_nr_pages(folio) || !IS_ALIGNED(va, 1UL << shift))
-		pinner->alike = 0;
-	else
-		pinner->alike = shift == pinner->shift ? pinner->alike + 1 : 1;
-	pinner->shift = shift;
-}
-
-/*
- * The page at va is pinned. Pin those of its folio that are mapped behind it.
- * Returns the number of pages now pinned from va on; 1 is always right.
+ * The page at va is pinned, by a call for this page alone. Pin those of its folio
+ * that are mapped behind it. Returns the number of pages now pinned from va on; 1
+ * is always right.
  */
 static unsigned long pin_rest_of_folio(struct pinner *pinner, unsigned long va, struct page *page)
 {
-	bool write = pinner->gup_flags & FOLL_WRITE, tells;
 	struct folio *folio = page_folio(page);
-	unsigned long nr;
+	unsigned long nr = 1, worth;
 
-	pinner->single = true;
 	if (!folio_test_large(folio) || pinner->end - va == PAGE_SIZE ||
 	    folio_page_idx(folio, page) == folio_nr_pages(folio) - 1)
-		return 1;
-	nr = phyr_pages_mapped(pinner->mm, va, pinner->end, page, write, false, &tells);
-	if (!nr && !write && !folio_test_anon(folio))
-		nr = pages_mapped_shared(pinner, va, page);
-	if (nr <= 1 || !add_pins(folio, nr - 1, most_refs(folio_nr_pages(folio)))) {
+		goto out;
+	nr = pages_mapped(pinner, va, page);
+	if (nr > 1 && add_pins(folio, nr - 1, most_refs(folio_nr_pages(folio)))) {
+		pinner->stats.folio_hits++;
+		guess_note_folio(&pinner->guess, va, folio, nr);
+	} else {
 		pinner->stats.fallbacks++;
-		/* Where there are more, GUP shall have them, but not each by a call. */
-		if (nr > 1)
-			pinner->gup_until = va + (nr << PAGE_SHIFT);
-		return 1;
+		nr = 1;
 	}
-	pinner->stats.folio_hits++;
-	note_folio(pinner, va, folio, nr, tells);
+out:
+	worth = is_read_only_file(pinner, page) ? WORTH_A_LOCK : WORTH_A_CALL;
+	if (nr < worth && va != pinner->start)
+		guess_note_poor(&pinner->guess, va);
+	else if (nr == 1)
+		guess_note_pages(&pinner->guess);
 	return nr;
 }
 
-/* Room for a whole table of pages. Without it, it takes longer. */
-static void more_room(struct pinner *pinner)
-{
-	struct page **pages = kmalloc(PAGE_SIZE, GFP_KERNEL | __GFP_NOWARN);
-
-	if (pages) {
-		pinner->pages = pages;
-		pinner->max_pages = PAGE_SIZE / sizeof(*pages);
-	}
-}
-
-/* How many pages to ask of GUP at va. */
-static unsigned long pages_to_ask(struct pinner *pinner, unsigned long va)
-{
-	unsigned long nr;
-
-	if (va < pinner->gup_until)
-		nr = (min(pinner->end, pinner->gup_until) - va) >> PAGE_SHIFT;
-	else if (pinner->alike || va + PAGE_SIZE == pinner->end)
-		nr = 1;
-	else
-		nr = phyr_pages_to_ask(pinner->mm, va, pinner->end, pinner->gup_flags & FOLL_WRITE,
-				       pinner->single);
-	if (nr > FEW_PAGES && pinner->max_pages == FEW_PAGES)
-		more_room(pinner);
-	return min(nr, pinner->max_pages);
-}
+/* --- enter what is pinned --- */
 
 /* Enter pages that GUP has pinned one by one. Those that cannot be entered are unpinned. */
-static int enter_batch(struct pinner *pinner, unsigned long nr)
+static int enter_pages(struct pinner *pinner, unsigned long nr)
 {
 	struct page **pages = pinner->pages;
 	unsigned long i;
@@ -274,26 +266,59 @@ static int enter_folio(struct pinner *pinner, struct page *page, unsigned long n
 	return ret;
 }
 
+/* --- pin --- */
+
+/* Room for a whole table of pages. Without it, it takes longer. */
+static void more_room(struct pinner *pinner)
+{
+	struct page **pages = kmalloc(PAGE_SIZE, GFP_KERNEL | __GFP_NOWARN);
+
+	if (pages) {
+		pinner->pages = pages;
+		pinner->max_pages = PAGE_SIZE / sizeof(*pages);
+	}
+}
+
+/* How many of so many pages there is room for. */
+static unsigned long make_room(struct pinner *pinner, unsigned long nr)
+{
+	if (nr > FEW_PAGES && pinner->max_pages == FEW_PAGES)
+		more_room(pinner);
+	return min(nr, pinner->max_pages);
+}
+
+/* Ask GUP for so many pages at va. */
+static long call_gup(struct pinner *pinner, unsigned long va, unsigned long nr,
+		     struct page **pages)
+{
+	return pin_user_pages_fast(va, nr, FOLL_LONGTERM | (pinner->write ? FOLL_WRITE : 0),
+				   pages);
+}
+
 /* Pin something at va and enter it. Returns the number of pages, or an error. */
 static long pin_some(struct pinner *pinner, unsigned long va)
 {
-	unsigned long ask = pages_to_ask(pinner, va);
-	struct page **pages = pinner->pages;
+	enum phyr_sight sight = PHYR_SEES_LEAF;
+	unsigned long ask = 1;
 	long nr;
 	int ret;
 
-	nr = pin_user_pages_fast(va, ask, pinner->gup_flags, pages);
+	/* What was alike is expected to be alike again. For one page there is nothing to choose. */
+	if (!pinner->guess.alike && va + PAGE_SIZE != pinner->end) {
+		sight = phyr_look(pinner->mm, va, pinner->end, pinner->write, &ask);
+		ask = guess_pages(&pinner->guess, va, pinner->end, sight, ask);
+		ask = make_room(pinner, ask);
+	}
+	nr = call_gup(pinner, va, ask, pinner->pages);
 	if (nr <= 0)
 		return nr ?: -EFAULT;
-	if (ask == 1 && va >= pinner->gup_until) {
-		nr = pin_rest_of_folio(pinner, va, pages[0]);
-		ret = enter_folio(pinner, pages[0], nr);
+	if (ask == 1 && nr == 1 && va >= pinner->guess.batch_until) {
+		nr = pin_rest_of_folio(pinner, va, pinner->pages[0]);
+		ret = enter_folio(pinner, pinner->pages[0], nr);
 	} else {
-		pinner->single = true;
-		ret = enter_batch(pinner, nr);
+		guess_note_pages(&pinner->guess);
+		ret = enter_pages(pinner, nr);
 	}
-	if (pinner->single)
-		pinner->alike = 0;
 	return ret ?: nr;
 }
 
@@ -307,24 +332,22 @@ static long pin_some(struct pinner *pinner, unsigned long va)
  */
 static long pin_alike(struct pinner *pinner, unsigned long va)
 {
-	unsigned long end = min(pinner->end, phyr_table_end(va, pinner->shift));
-	unsigned long nr = min((end - va) >> pinner->shift, FEW_PAGES);
-	unsigned long in_folio = 1UL << (pinner->shift - PAGE_SHIFT);
+	struct guess *guess = &pinner->guess;
+	unsigned long end = min(pinner->end, phyr_table_end(va, guess->shift));
+	/* No more at a time than there were, so that not much has to be undone. */
+	unsigned long nr = min3((end - va) >> guess->shift, FEW_PAGES, guess->alike);
+	unsigned long in_folio = 1UL << (guess->shift - PAGE_SHIFT);
 	struct page **pages = pinner->pages;
-	unsigned int gup_flags = pinner->gup_flags;
 	unsigned long pinned, alike, i, at = va;
 	long most = most_refs(in_folio);
 	int ret = 0;
 
-	/* No more at a time than there were, lest much be undone. */
-	nr = min(nr, pinner->alike);
 	if (!nr)
 		return 0;
 	for (pinned = 0; pinned < nr; pinned++, at += in_folio << PAGE_SHIFT)
-		if (pin_user_pages_fast(at, 1, gup_flags, pages + pinned) != 1)
+		if (call_gup(pinner, at, 1, pages + pinned) != 1)
 			break;
-	alike = phyr_folios_mapped(pinner->mm, va, pinner->shift, pages, pinned,
-				   gup_flags & FOLL_WRITE);
+	alike = folios_mapped(pinner, va, pinned);
 	for (i = 0; i < alike && !ret; i++) {
 		if (!add_pins(page_folio(pages[i]), in_folio - 1, most))
 			break;
@@ -333,14 +356,8 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 	pinner->stats.folio_hits += i;
 	/* A folio that could not be entered has been unpinned. */
 	unpin_user_pages(pages + i, pinned - i);
-	if (i == nr) {
-		pinner->alike += nr;
-	} else {
-		/* (No region has so many folios that this could overflow.) */
-		pinner->alike = 0;
-		pinner->enough *= 2;
-	}
-	return ret ?: i << (pinner->shift - PAGE_SHIFT);
+	guess_note_ahead(guess, nr, i == nr);
+	return ret ?: i << (guess->shift - PAGE_SHIFT);
 }
 
 static int pin_all(struct pinner *pinner)
@@ -353,7 +370,7 @@ static int pin_all(struct pinner *pinner)
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
-		nr = pinner->alike >= pinner->enough ? pin_alike(pinner, va) : 0;
+		nr = guess_expects_alike(&pinner->guess) ? pin_alike(pinner, va) : 0;
 		if (!nr)
 			nr = pin_some(pinner, va);
 		if (nr < 0)
@@ -379,25 +396,23 @@ static void unpin_all(struct phyr_builder *builder)
 
 /*
  * Pin a region into the pinner's builder; if that fails, nothing of it stays pinned. If
- * somebody wants to know how long it takes, the time begins here, and is up with
+ * somebody wants to know how long it takes, the time begins here, and ends with
  * tell_pinned().
  */
 static int pin_region(struct pinner *pinner, unsigned long start, size_t len, bool writable,
 		      bool timed)
 {
-	struct page *few_pages[FEW_PAGES];
 	unsigned long stop;
 	int ret;
 
-	*pinner = (struct pinner){
-		.stats.ns = timed ? ktime_get_ns() : 0,
-		.mm = current->mm,
-		.gup_flags = FOLL_LONGTERM | (writable ? FOLL_WRITE : 0),
-		.enough = 2,
-		.pages = few_pages,
-		.max_pages = FEW_PAGES,
-		.start = start & PAGE_MASK,
-	};
+	/* (Field by field, as few_pages need not be cleared.) */
+	pinner->stats = (struct phyr_pin_stats){ .ns = timed ? ktime_get_ns() : 0 };
+	pinner->guess = (struct guess)GUESS_INIT;
+	pinner->mm = current->mm;
+	pinner->write = writable;
+	pinner->pages = pinner->few_pages;
+	pinner->max_pages = FEW_PAGES;
+	pinner->start = start & PAGE_MASK;
 	if (!len || check_add_overflow(start, len, &stop) || PAGE_ALIGN(stop) < stop)
 		return -EINVAL;
 	pinner->end = PAGE_ALIGN(stop);
@@ -408,8 +423,9 @@ static int pin_region(struct pinner *pinner, unsigned long start, size_t len, bo
 	ret = pin_all(pinner);
 	if (ret)
 		unpin_all(&pinner->builder);
-	if (pinner->pages != few_pages)
+	if (pinner->pages != pinner->few_pages)
 		kfree(pinner->pages);
+	pinner->pages = NULL;
 	return ret;
 }
 
