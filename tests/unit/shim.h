@@ -29,6 +29,7 @@ enum dma_data_direction { DMA_BIDIRECTIONAL };
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 
 #define BITS_PER_LONG 64
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 #define min(x, y) ((x) < (y) ? (x) : (y))
 #define max(x, y) ((x) > (y) ? (x) : (y))
@@ -61,6 +62,8 @@ u64 next_random(u64 *state);
 	((size) && (nr) > SIZE_MAX / (size) ? SIZE_MAX : (nr) * (size))
 
 /* One thread: what orders memory on a CPU orders it here. */
+#define smp_mb() ((void)0)
+#define smp_rmb() ((void)0)
 #define smp_load_acquire(place) (*(place))
 #define smp_store_release(place, value) (*(place) = (value))
 
