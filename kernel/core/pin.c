@@ -55,7 +55,7 @@
  *
  * If anything looks different, the one page stays pinned, and GUP is asked for
  * the next. How many pages GUP is asked for at a time is a guess (guess.h), and
- * nothing but time depends on it.
+ * nothing but time depends on it. How GUP is called is told in gup.c.
  *
  * The zero folio carries no pins, and no function that pins or unpins counts
  * any for it. (A longterm pin breaks COW, so it is hardly ever met here.)
@@ -78,6 +78,7 @@
 #include "builder.h"
 #include "compat.h"
 #include "guess.h"
+#include "gup.h"
 #include "pagetable.h"
 #include "sgtable.h"
 #include "unpin.h"
@@ -289,10 +290,15 @@ static unsigned long make_room(struct pinner *pinner, unsigned long nr)
 
 /* Ask GUP for so many pages at va. */
 static long call_gup(struct pinner *pinner, unsigned long va, unsigned long nr,
-		     struct page **pages)
+		     enum phyr_sight sight)
 {
-	return pin_user_pages_fast(va, nr, FOLL_LONGTERM | (pinner->write ? FOLL_WRITE : 0),
-				   pages);
+	unsigned long most;
+
+	if (pinner->write)
+		return phyr_gup_write(va, nr, pinner->pages);
+	most = (min(pinner->end, phyr_table_end(va, PAGE_SHIFT)) - va) >> PAGE_SHIFT;
+	most = make_room(pinner, most);
+	return phyr_gup_read(va, nr, most, sight, pinner->pages);
 }
 
 /* Pin something at va and enter it. Returns the number of pages, or an error. */
@@ -309,9 +315,9 @@ static long pin_some(struct pinner *pinner, unsigned long va)
 		ask = guess_pages(&pinner->guess, va, pinner->end, sight, ask);
 		ask = make_room(pinner, ask);
 	}
-	nr = call_gup(pinner, va, ask, pinner->pages);
-	if (nr <= 0)
-		return nr ?: -EFAULT;
+	nr = call_gup(pinner, va, ask, sight);
+	if (nr < 0)
+		return nr;
 	if (ask == 1 && nr == 1 && va >= pinner->guess.batch_until) {
 		nr = pin_rest_of_folio(pinner, va, pinner->pages[0]);
 		ret = enter_folio(pinner, pinner->pages[0], nr);
@@ -345,7 +351,7 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 	if (!nr)
 		return 0;
 	for (pinned = 0; pinned < nr; pinned++, at += in_folio << PAGE_SHIFT)
-		if (call_gup(pinner, at, 1, pages + pinned) != 1)
+		if (phyr_gup_unseen(at, pinner->write, pages + pinned) != 1)
 			break;
 	alike = folios_mapped(pinner, va, pinned);
 	for (i = 0; i < alike && !ret; i++) {

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+#ifndef PHYR_GUP_H
+#define PHYR_GUP_H
+
+#include <linux/types.h>
+
+#include "pagetable.h"
+
+struct page;
+
+long phyr_gup_write(unsigned long va, unsigned long nr, struct page **pages);
+long phyr_gup_read(unsigned long va, unsigned long nr, unsigned long most, enum phyr_sight sight,
+		   struct page **pages);
+long phyr_gup_unseen(unsigned long va, bool write, struct page **pages);
+
+#endif
