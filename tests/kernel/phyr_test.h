@@ -140,11 +140,30 @@ struct phyr_test_gup {
 	__u64 unpin_ns;
 };
 
+/* States of a struct phyr_test_hold. */
+enum {
+	PHYR_TEST_HOLD_WANTED,	/* the caller wants the lock */
+	PHYR_TEST_HOLD_TAKEN,	/* it is held */
+	PHYR_TEST_HOLD_OVER,	/* another thread wants it to be released */
+};
+
+/**
+ * struct phyr_test_hold - hold the caller's mmap_lock for writing
+ * @state: PHYR_TEST_HOLD_WANTED at first, and then written to by both sides
+ *
+ * Returns when another thread writes PHYR_TEST_HOLD_OVER; with ETIMEDOUT after ten
+ * seconds.
+ */
+struct phyr_test_hold {
+	__u32 state;
+};
+
 #define PHYR_TEST_PIN	_IOWR('p', 1, struct phyr_test_pin)
 #define PHYR_TEST_UNPIN	_IOWR('p', 2, struct phyr_test_unpin)
 #define PHYR_TEST_RUNS	_IOWR('p', 3, struct phyr_test_runs)
 #define PHYR_TEST_COPY	_IOW('p', 4, struct phyr_test_copy)
 #define PHYR_TEST_FOLIO	_IOWR('p', 5, struct phyr_test_folio)
 #define PHYR_TEST_GUP	_IOWR('p', 6, struct phyr_test_gup)
+#define PHYR_TEST_HOLD	_IOWR('p', 7, struct phyr_test_hold)
 
 #endif

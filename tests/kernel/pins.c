@@ -5,6 +5,7 @@
  * Lifetimes: a pin belongs to the open file, and is found there by its id; see
  * table.h.
  */
+#include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/io.h>
@@ -223,6 +224,35 @@ static int test_folio(struct table *pins, struct phyr_test_folio *args)
 	return found.len ? 0 : -ERANGE;
 }
 
+/*
+ * The state is in user memory, which must not be faulted in under the lock: its page is
+ * pinned meanwhile.
+ */
+static int test_hold(struct phyr_test_hold __user *user)
+{
+	unsigned long end = jiffies + 10 * HZ;
+	struct phyr_test_hold *hold;
+	struct page *page;
+	int ret = 0;
+
+	if (pin_user_pages_fast((unsigned long)user, 1, FOLL_WRITE, &page) != 1)
+		return -EFAULT;
+	hold = page_address(page) + offset_in_page(user);
+	mmap_write_lock(current->mm);
+	WRITE_ONCE(hold->state, PHYR_TEST_HOLD_TAKEN);
+	while (!ret && READ_ONCE(hold->state) != PHYR_TEST_HOLD_OVER) {
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		else if (time_after(jiffies, end))
+			ret = -ETIMEDOUT;
+		else
+			msleep(20);
+	}
+	mmap_write_unlock(current->mm);
+	unpin_user_page(page);
+	return ret;
+}
+
 static int test_ioctl_args(void *pins, unsigned int cmd, void *args)
 {
 	switch (cmd) {
@@ -254,6 +284,8 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	if (cmd == PHYR_TEST_PIN)
 		return test_pin(file->private_data, user);
+	if (cmd == PHYR_TEST_HOLD)
+		return test_hold(user);
 	return ioctl_with_args(cmd, user, &args, sizeof(args), test_ioctl_args,
 			       file->private_data);
 }

@@ -6,6 +6,8 @@
 
 /* What the table of kinds and states has no place for. */
 void add_special(void);
+/* How often GUP is called. */
+void add_calls(void);
 /* At the end: nothing was lost on the way. */
 void add_memory(void);
 /* Random layouts, from this seed on. */

@@ -5,9 +5,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "device.h"
@@ -71,26 +69,9 @@ int device_write(uint32_t id, size_t off, const void *from, size_t len)
 	return copy(id, true, off, from, len);
 }
 
-bool device_gup_ends(const void *page, bool writable)
+int device_hold_mmap_lock(struct phyr_test_hold *hold)
 {
-	struct phyr_test_gup args = {
-		.start = (uintptr_t)page, .nr = 1, .writable = writable, .batch = 1,
-	};
-	int status, tries;
-	pid_t pid = fork();
-
-	if (pid < 0)
-		die("fork: %m");
-	if (!pid)
-		_exit(call(PHYR_TEST_GUP, &args));
-	for (tries = 0; tries < 200; tries++) {
-		if (waitpid(pid, &status, WNOHANG) == pid)
-			return true;
-		usleep(10000);
-	}
-	kill(pid, SIGKILL);
-	waitpid(pid, &status, 0);
-	return false;
+	return call(PHYR_TEST_HOLD, hold);
 }
 
 int device_folio(uint32_t id, size_t off, struct phyr_test_folio *folio)

@@ -18,8 +18,8 @@ int device_unpin(uint32_t id, bool dirty);
 int device_runs(uint32_t id, struct phyr_test_run *runs, uint64_t *nr);
 int device_read(uint32_t id, size_t off, void *to, size_t len);
 int device_write(uint32_t id, size_t off, const void *from, size_t len);
-/* Does GUP's own pin of a page come to an end, be it a failure, within two seconds? */
-bool device_gup_ends(const void *page, bool writable);
+/* Comes back when *hold says so, or after some seconds. */
+int device_hold_mmap_lock(struct phyr_test_hold *hold);
 int device_folio(uint32_t id, size_t off, struct phyr_test_folio *folio);
 
 #endif

@@ -94,6 +94,17 @@ static int map_file_private(struct layout *l, const struct kind *kind)
 	return layout_map(l, 0, kind->len, layout_file(l, kind->len), 0, false, RW);
 }
 
+/* The pin must be of copies, though nobody may write to these. */
+static int map_memfd_private_ro(struct layout *l, const struct kind *kind)
+{
+	return layout_map(l, 0, kind->len, layout_memfd(l, kind->len, true), 0, false, PROT_READ);
+}
+
+static int map_file_private_ro(struct layout *l, const struct kind *kind)
+{
+	return layout_map(l, 0, kind->len, layout_file(l, kind->len), 0, false, PROT_READ);
+}
+
 static int map_huge2m(struct layout *l, const struct kind *kind)
 {
 	return layout_map(l, 0, kind->len, layout_hugetlb(l, SZ_2M, kind->len), 0, true, RW);
@@ -279,9 +290,13 @@ static const struct kind always[] = {
 		.name = "memfd-private", .map = map_memfd_private, .len = 256 * KIB,
 		.states = ALL_STATES,
 	}, {
-		.name = "memfd-2m-private", .gup_may_hang = true, .map = map_memfd_private,
+		.name = "memfd-2m-private", .map = map_memfd_private,
 		.len = 2 * SZ_2M, .order = UNKNOWN, .object_order = ORDER_2M,
 		.states = ALL_STATES,
+	}, {
+		.name = "memfd-2m-private-ro", .map = map_memfd_private_ro, .len = 2 * SZ_2M,
+		.order = UNKNOWN, .object_order = ORDER_2M, .states = NOT_SWAPPED,
+		.writable_errno = EFAULT,
 	}, {
 		.name = "memfd-neighbours", .map = map_memfd_neighbours, .len = 256 * KIB,
 		.order = UNKNOWN, .states = ALL_STATES & ~ONLY(SWAPPED),
@@ -310,6 +325,11 @@ static const struct kind always[] = {
 	}, {
 		.name = "file-private", .all_parts = true, .map = map_file_private,
 		.len = 256 * KIB, .order = UNKNOWN, .states = ALL_STATES,
+	}, {
+		/* Of large folios, where the file system has them. */
+		.name = "file-2m-private-ro", .map = map_file_private_ro, .len = 3 * SZ_2M,
+		.order = UNKNOWN, .states = ONLY(UNTOUCHED) | ONLY(READ) | ONLY(FORKED),
+		.writable_errno = EFAULT,
 	}, {
 		.name = "huge2m", .all_parts = true, .map = map_huge2m, .len = 2 * SZ_2M,
 		.order = ORDER_2M, .states = NOT_SWAPPED,

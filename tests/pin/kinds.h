@@ -38,7 +38,6 @@ struct kind {
 	unsigned int order;
 	unsigned int states;
 	bool all_parts;		/* the first of its sort: pin all parts, others the most telling */
-	bool gup_may_hang;	/* read-only pins, in some kernels; see test_case() */
 	unsigned int object_order;	/* of the folios of memfds */
 	const char *inherit;		/* see knobs_inherit() */
 	int writable_errno;	/* of a writable pin */

@@ -101,18 +101,9 @@ static int test_case(const void *arg)
 
 	err = kind_open(c->kind, &l) ?: kind_enter(c->kind, &l, c->state, &child);
 	c->part->cut(&l, &off, &len);
-	/*
-	 * To unshare a file's folio that a leaf maps in a private mapping, some
-	 * kernels remove the leaf, and then map it again as for any read: GUP
-	 * tries that until it is killed, and whoever uses GUP with it.
-	 */
-	if (!err && c->kind->gup_may_hang && !c->writable &&
-	    !device_gup_ends(l.addr + l.begin + off, false))
-		err = skip("on this kernel, GUP by itself does not end");
-	if (!err) {
+	if (!err)
 		err = check_region(&l, l.begin + off, len, c->writable,
 				   c->writable ? c->kind->writable_errno : 0);
-	}
 	/*
 	 * Memory that pinning was the first to touch has its folios now. (Read-only
 	 * pins begin with the zero page, and get base pages in its place.)
@@ -185,6 +176,7 @@ int main(int argc, char **argv)
 	knobs_open();
 	add_table();
 	add_special();
+	add_calls();
 	add_fuzz(seed);
 	add_memory();
 	return test_run();

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * How often GUP is called. Where a pin must be of copies, there is nothing to gain by
+ * asking for one page at a time. So there are no more than a few calls for each page
+ * table, whatever the folios are. And what is mapped writable can be pinned while
+ * somebody holds the mmap_lock.
+ *
+ * Calls are counted by kprobes, which tracefs makes and reads.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "cases.h"
+#include "device.h"
+#include "kinds.h"
+#include "test.h"
+
+#define TRACEFS "/sys/kernel/tracing/"
+#define LEN (4 * SZ_2M)
+
+/* For each table: a page that is not to be had so, the rest of the table, and one to spare. */
+#define CALLS_A_TABLE 3
+
+static int write_to(const char *path, int flags, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | flags), err = 0;
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		err = fail("cannot write '%s' to %s: %m", text, path);
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+static int begin_count(void)
+{
+	if (access(TRACEFS "kprobe_events", W_OK) &&
+	    mount("tracefs", TRACEFS, "tracefs", 0, NULL))
+		return fail("cannot mount tracefs: %m");
+	return write_to(TRACEFS "kprobe_events", O_APPEND,
+			"p:phyr_calls/fast pin_user_pages_fast") ?:
+	       write_to(TRACEFS "kprobe_events", O_APPEND,
+			"p:phyr_calls/remote pin_user_pages_remote") ?:
+	       write_to(TRACEFS "events/phyr_calls/enable", 0, "1");
+}
+
+/* The number of calls since begin_count(), and no more counting; -1 if it could not be told. */
+static long end_count(void)
+{
+	FILE *profile = fopen(TRACEFS "kprobe_profile", "re");
+	unsigned long hits, calls = 0;
+	unsigned int seen = 0;
+	char name[64];
+
+	while (profile && fscanf(profile, "%63s %lu %*u", name, &hits) == 2)
+		if (!strcmp(name, "fast") || !strcmp(name, "remote")) {
+			calls += hits;
+			seen++;
+		}
+	if (profile)
+		fclose(profile);
+	if (write_to(TRACEFS "events/phyr_calls/enable", 0, "0") ||
+	    write_to(TRACEFS "kprobe_events", O_APPEND, "-:phyr_calls/fast") ||
+	    write_to(TRACEFS "kprobe_events", O_APPEND, "-:phyr_calls/remote"))
+		return -1;
+	return seen == 2 ? (long)calls : -1;
+}
+
+struct calls_case {
+	const char *kind;
+	enum fault_state state;
+	bool contended;		/* another thread has the mmap_lock all the time */
+};
+
+static const struct calls_case cases[] = {
+	{ .kind = "anon-4k", .state = FORKED },
+	{ .kind = "anon-16k", .state = FORKED },
+	{ .kind = "anon-64k", .state = FORKED },
+	{ .kind = "anon-2048k", .state = FORKED },
+	{ .kind = "thp-pte", .state = FORKED },
+	{ .kind = "memfd-private", .state = UNTOUCHED },
+	{ .kind = "memfd-2m-private", .state = UNTOUCHED },
+	{ .kind = "memfd-2m-private-ro", .state = READ },
+	{ .kind = "file-private", .state = READ },
+	{ .kind = "file-2m-private-ro", .state = UNTOUCHED },
+	{ .kind = "file-2m-private-ro", .state = READ },
+	{ .kind = "file", .state = READ },
+	{ .kind = "anon-4k", .state = TOUCHED, .contended = true },
+	{ .kind = "memfd-4k", .state = TOUCHED, .contended = true },
+};
+
+static const struct kind *find_kind(const char *name)
+{
+	const struct kind *all;
+	size_t nr, i;
+
+	all = kinds(&nr);
+	for (i = 0; i < nr; i++)
+		if (!strcmp(all[i].name, name))
+			return &all[i];
+	return NULL;
+}
+
+static void *hold_lock(void *arg)
+{
+	return (void *)(intptr_t)device_hold_mmap_lock(arg);
+}
+
+/* While somebody has the lock for writing, what is mapped can be pinned all the same. */
+static int pin_contended(const struct layout *l, struct phyr_test_pin *pin)
+{
+	struct phyr_test_hold hold = { .state = PHYR_TEST_HOLD_WANTED };
+	pthread_t holder;
+	void *held;
+	int err;
+
+	if (pthread_create(&holder, NULL, hold_lock, &hold))
+		die("pthread_create: %m");
+	while (__atomic_load_n(&hold.state, __ATOMIC_ACQUIRE) == PHYR_TEST_HOLD_WANTED)
+		usleep(1000);
+	err = device_pin(l->addr, l->size, false, pin);
+	__atomic_store_n(&hold.state, PHYR_TEST_HOLD_OVER, __ATOMIC_RELEASE);
+	pthread_join(holder, &held);
+	return err ?: (int)(intptr_t)held;
+}
+
+static int count_calls(const struct calls_case *c, const struct layout *l)
+{
+	long most = CALLS_A_TABLE * (LEN / SZ_2M) + 1, calls;
+	struct phyr_test_pin pin;
+	int err;
+
+	if (begin_count())
+		return FAILED;
+	if (c->contended)
+		err = pin_contended(l, &pin);
+	else
+		err = device_pin(l->addr, l->size, false, &pin);
+	calls = end_count();
+	if (err)
+		return fail("pin: %s", errno_name(err));
+	err = device_unpin(pin.id, false);
+	if (err)
+		return fail("unpin: %s", errno_name(err));
+	if (calls < 0)
+		return FAILED;
+	if (!calls || calls > most)
+		return fail("GUP was called %ld times, %ld at most are needed", calls, most);
+	remark("%ld calls", calls);
+	return PASSED;
+}
+
+static int test_calls(const void *arg)
+{
+	const struct calls_case *c = arg;
+	const struct kind *found = find_kind(c->kind);
+	struct child child = { .pid = 0 };
+	struct kind kind;
+	struct layout l;
+	int err;
+
+	if (!found)
+		return skip("this kernel has no folios of that size");
+	kind = *found;
+	kind.len = LEN;
+	err = kind_open(&kind, &l) ?: kind_enter(&kind, &l, c->state, &child);
+	if (!err)
+		err = count_calls(c, &l);
+	layout_pinned(&l, l.begin, l.size);
+	if (child.pid)
+		err = child_join(&child) ?: err;
+	layout_close(&l);
+	return err;
+}
+
+void add_calls(void)
+{
+	const struct calls_case *c;
+
+	for (c = cases; c < cases + ARRAY_SIZE(cases); c++)
+		test_add(test_calls, c, "calls/%s/%s%s", c->kind, state_name[c->state],
+			 c->contended ? "/contended" : "");
+}
