@@ -9,7 +9,6 @@
 #define PHYR_COMPAT_H
 
 #include <linux/dma-mapping.h>
-#include <linux/iommu-dma.h>
 #include <linux/mm.h>
 
 #ifndef HAVE_FOLIO_ADD_PINS
@@ -58,11 +57,11 @@ static inline void dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t si
 #endif
 
 #ifdef HAVE_DMA_IOVA
-static inline bool phyr_dma_wants_table(struct device *dev)
-{
-	return false;
-}
+#define PHYR_DMA_TABLE false
 #else
+/* There, dma_map_sgtable() is what puts a whole region into one stretch. */
+#define PHYR_DMA_TABLE true
+
 /* A kernel without these calls: there never is a stretch of IOVA to use them on. */
 struct dma_iova_state {
 	dma_addr_t addr;
@@ -100,17 +99,26 @@ static inline void dma_iova_unlink(struct device *dev, struct dma_iova_state *st
 				   size_t size, enum dma_data_direction dir, unsigned long attrs)
 {
 }
-
-/* There, dma_map_sgtable() is what puts a whole region into one stretch. */
-static inline bool phyr_dma_wants_table(struct device *dev)
-{
-	return use_dma_iommu(dev);
-}
 #endif
 
-/* Kernels without this do not refuse a bounce buffer. */
-#ifndef DMA_ATTR_REQUIRE_COHERENT
+/*
+ * Whether the device sees what is in the CPU's caches. Newer kernels refuse to map
+ * for one that does not, if they are asked to. On older ones the one answer is in a
+ * header that is not for drivers.
+ */
+#ifdef DMA_ATTR_REQUIRE_COHERENT
+static inline bool phyr_dma_is_coherent(struct device *dev)
+{
+	return true;
+}
+#else
 #define DMA_ATTR_REQUIRE_COHERENT 0
+#include <linux/dma-map-ops.h>
+
+static inline bool phyr_dma_is_coherent(struct device *dev)
+{
+	return dev_is_dma_coherent(dev);
+}
 #endif
 
 /* For kernel/umem, after the RDMA core's headers. */

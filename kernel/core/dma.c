@@ -23,13 +23,12 @@
  *
  * The device and the CPU use the memory at the same time and for as long as
  * they like. So there is nothing to sync, and a mapping that would need it (a
- * bounce buffer, or a device that does not snoop caches) is refused.
+ * bounce buffer, or a device that does not snoop caches) is refused. See
+ * bounced().
  */
-#include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/err.h>
 #include <linux/export.h>
-#include <linux/iommu-dma.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/scatterlist.h>
@@ -56,6 +55,7 @@ enum way { WAY_IOVA, WAY_TABLE, WAY_EACH };
  * @dir: direction
  * @attrs: DMA_ATTR_* flags
  * @way: how it is mapped
+ * @may_bounce: WAY_EACH: whether the device may be given a copy
  * @gap: WAY_IOVA: addresses of the stretch before the region
  * @iova: WAY_IOVA: the stretch of addresses
  * @table: WAY_TABLE: the scatterlist
@@ -67,12 +67,27 @@ struct mapping {
 	enum dma_data_direction dir;
 	unsigned long attrs;
 	enum way way;
+	bool may_bounce;
 	size_t gap;
 	union {
 		struct dma_iova_state iova;
 		struct sg_append_table table;
 	};
 };
+
+/*
+ * Whether the device is behind an IOMMU that translates, by pages that are not
+ * larger than ours. (Only such an IOMMU has a merge boundary: its page size, less
+ * one.) Then runs can be put one behind the other. And the memory itself is
+ * mapped: of an IOMMU's pages, only those that are mapped in part may be copied,
+ * and we map whole ones.
+ */
+static bool behind_iommu(struct device *dev)
+{
+	unsigned long boundary = dma_get_merge_boundary(dev);
+
+	return boundary && !(boundary & PAGE_MASK);
+}
 
 /* --- iova --- */
 
@@ -126,8 +141,7 @@ static int map_iova(struct mapping *mapping, struct phyr_builder *ranges)
 }
 
 /*
- * Whether there is an IOMMU, with room for the region. Runs can be linked one
- * behind the other if its pages are not larger than ours.
+ * Whether there is an IOMMU, with room for the region.
  *
  * A stretch begins at a multiple of its size, if that is a power of two, or of the
  * next such. After a gap, the region's DMA addresses are like those on the wire in
@@ -136,7 +150,7 @@ static int map_iova(struct mapping *mapping, struct phyr_builder *ranges)
  */
 static bool alloc_iova(struct mapping *mapping, u64 iova, size_t bytes)
 {
-	if (dma_get_merge_boundary(mapping->dev) & PAGE_MASK)
+	if (!behind_iommu(mapping->dev))
 		return false;
 	mapping->gap = iova & (rounddown_pow_of_two(bytes) - 1) & PAGE_MASK;
 	if (dma_iova_try_alloc(mapping->dev, &mapping->iova, 0, mapping->gap + bytes))
@@ -228,14 +242,25 @@ static void unmap_some(struct mapping *mapping, struct phyr_builder *ranges)
 }
 
 /*
- * Whether what the CPU sees and what the device sees can differ. An IOMMU does
- * that to parts of pages only, and we map whole ones. Mapping operations other
- * than these and the direct ones (Xen's) never say no, and may bounce even if
- * told that coherence is required.
+ * Whether the device may be given a copy of memory in place of the memory. A
+ * bounce buffer has a largest size, and who has bounce buffers says so by the size
+ * of the largest mapping.
  */
-static bool bounced(struct device *dev, dma_addr_t addr)
+static bool may_bounce(struct device *dev)
 {
-	return !use_dma_iommu(dev) && dma_need_sync(dev, addr);
+	return !behind_iommu(dev) && dma_max_mapping_size(dev) != SIZE_MAX;
+}
+
+/*
+ * Whether the device is given a copy. dma_need_sync() looks at the address where
+ * the kernel maps directly. Where the device has mapping operations of its own, it
+ * knows only whether these can sync: they may do that for caches and never bounce,
+ * which may_bounce() tells, but of those that may bounce (Xen's) nobody learns
+ * which addresses are bounce buffers. So none of their mappings is trusted.
+ */
+static bool bounced(struct mapping *mapping, dma_addr_t addr)
+{
+	return mapping->may_bounce && dma_need_sync(mapping->dev, addr);
 }
 
 static int map_run(struct mapping *mapping, const struct phyr *pages, struct phyr_builder *ranges)
@@ -247,8 +272,8 @@ static int map_run(struct mapping *mapping, const struct phyr *pages, struct phy
 	addr = dma_map_phys(dev, pages->addr, pages->len, mapping->dir, mapping->attrs);
 	/* As dma_map_sgtable(): no room in the IOMMU, or memory out of the device's reach. */
 	if (dma_mapping_error(dev, addr))
-		return use_dma_iommu(dev) ? -ENOMEM : -EIO;
-	ret = bounced(dev, addr) ? -EIO : phyr_builder_add(ranges, addr, pages->len);
+		return dma_get_merge_boundary(dev) ? -ENOMEM : -EIO;
+	ret = bounced(mapping, addr) ? -EIO : phyr_builder_add(ranges, addr, pages->len);
 	/* Nothing has been transferred: the memory must not be overwritten from a bounce buffer. */
 	if (ret)
 		dma_unmap_phys(dev, addr, pages->len, mapping->dir,
@@ -283,7 +308,8 @@ static int map(struct mapping *mapping, u64 iova, size_t bytes, struct phyr_buil
 		mapping->way = WAY_IOVA;
 		return map_iova(mapping, ranges);
 	}
-	if (phyr_dma_wants_table(mapping->dev) && mapping->list.max_segment >= PAGE_SIZE) {
+	if (PHYR_DMA_TABLE && behind_iommu(mapping->dev) &&
+	    mapping->list.max_segment >= PAGE_SIZE) {
 		mapping->way = WAY_TABLE;
 		ret = map_table(mapping, bytes, ranges);
 		/* Perhaps there is no stretch that is long enough. */
@@ -291,6 +317,7 @@ static int map(struct mapping *mapping, u64 iova, size_t bytes, struct phyr_buil
 			return ret;
 	}
 	mapping->way = WAY_EACH;
+	mapping->may_bounce = may_bounce(mapping->dev);
 	return map_each(mapping, ranges);
 }
 
@@ -380,7 +407,7 @@ static struct mapping *make_mapping(struct device *dev, const struct phyr_array 
 
 	if (!array->len)
 		return ERR_PTR(-EINVAL);
-	if (!dev_is_dma_coherent(dev))
+	if (!phyr_dma_is_coherent(dev))
 		return ERR_PTR(-EOPNOTSUPP);
 
 	mapping = new_mapping(dev, array, dir, attrs);
@@ -431,9 +458,9 @@ err_drop:
  * early for a fatal signal.
  * Return: The list, for phyr_dma_unmap(). Else nothing is mapped: ERR_PTR() of -ENOMEM
  * for want of memory or of IOMMU address space, or if the IOMMU's driver fails; -EIO
- * if the device cannot reach the memory without a bounce buffer; -EOPNOTSUPP if it does
- * not see what is in the caches of the CPU; -EINTR for a fatal signal; or -EINVAL
- * for an empty array.
+ * if the device cannot reach the memory without a bounce buffer, or if the kernel cannot
+ * tell; -EOPNOTSUPP or -EIO if it does not see what is in the caches of the CPU; -EINTR for
+ * a fatal signal; or -EINVAL for an empty array.
  */
 struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *array, u64 iova,
 				   enum dma_data_direction dir, unsigned long attrs)

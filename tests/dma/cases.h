@@ -6,6 +6,7 @@
 #define PHYR_TESTS_DMA_CASES_H
 
 void add_faults(void);	/* cases_fault.c */
+void add_ops(void);	/* cases_ops.c */
 void add_scarce(void);	/* cases_scarce.c */
 
 #endif

@@ -7,7 +7,8 @@
  * what the other writes, and nothing else. The same with narrow limits of the
  * device, where only the list is looked at: a transfer takes a fifth of a
  * second. DMA that must not be possible is in cases_fault.c, address space that
- * does not suffice in cases_scarce.c.
+ * does not suffice in cases_scarce.c, mapping operations of the device's own in
+ * cases_ops.c.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -264,6 +265,7 @@ int main(int argc, char **argv)
 	program_start(&program, argc, argv);
 	add_table();
 	add_scarce();
+	add_ops();
 	add_faults();
 	test_add(test_no_faults, NULL, "no-other-faults");
 	return test_run();

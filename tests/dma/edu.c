@@ -55,6 +55,15 @@ int edu_limits(unsigned int mask_bits, uint32_t max_segment, uint64_t boundary)
 	return call(PHYR_EDU_LIMITS, &args);
 }
 
+int edu_ops(unsigned int ops, size_t *mapped)
+{
+	struct phyr_edu_ops args = { .ops = ops };
+	int err = call(PHYR_EDU_OPS, &args);
+
+	*mapped = args.mapped;
+	return err;
+}
+
 int edu_map(const void *start, size_t len, bool writable, unsigned int dir,
 	    struct phyr_edu_map *map)
 {

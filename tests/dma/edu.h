@@ -22,6 +22,8 @@ void edu_open(void);
 const char *edu_iommu(void);
 
 int edu_limits(unsigned int mask_bits, uint32_t max_segment, uint64_t boundary);
+/* PHYR_EDU_OPS_*; mapped becomes the number of mappings that operations of its own still have. */
+int edu_ops(unsigned int ops, size_t *mapped);
 int edu_map(const void *start, size_t len, bool writable, unsigned int dir,
 	    struct phyr_edu_map *map);
 int edu_unmap(uint32_t id);

@@ -149,6 +149,8 @@ static void edu_remove(struct pci_dev *pdev)
 	misc_deregister(&edu->misc);
 	edu_put(edu);
 	wait_for_completion(&edu->unused);
+	/* The driver core frees memory that the kernel's own operations have mapped. */
+	edu_reset_ops(edu);
 	pci_clear_master(pdev);
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What the two files of phyr_edu.ko share: edu.c has the device, edu_maps.c its
- * open files and their mappings.
+ * What the files of phyr_edu.ko share: edu.c has the device, edu_maps.c its open files
+ * and their mappings, edu_ops.c mapping operations of its own.
  */
 #ifndef PHYR_EDU_DEVICE_H
 #define PHYR_EDU_DEVICE_H
 
+#include <linux/atomic.h>
 #include <linux/completion.h>
 #include <linux/device.h>
 #include <linux/fs.h>
@@ -27,8 +28,9 @@
  * @transfer: held during a transfer, for @registers and @bounce
  * @bounce: memory that the device can always reach, of the size of its buffer
  * @bounce_addr: where it reaches that
- * @limits: held for writing while the limits of @dev change, for reading while
- *	something is mapped according to them
+ * @limits: held for writing while the limits of @dev or its mapping operations change,
+ *	for reading while something is mapped according to them
+ * @ops_mapped: mappings by operations of its own
  * @misc: /dev/phyr_edu
  * @users: open files, and one for the driver
  * @unused: there are none any more
@@ -40,6 +42,7 @@ struct edu {
 	void *bounce;
 	dma_addr_t bounce_addr;
 	struct rw_semaphore limits;
+	atomic_t ops_mapped;
 	struct miscdevice misc;
 	refcount_t users;
 	struct completion unused;
@@ -49,5 +52,7 @@ extern const struct file_operations edu_fops;
 
 int edu_dma(struct edu *edu, const struct phyr_edu_dma *args);
 void edu_put(struct edu *edu);
+int edu_set_ops(struct edu *edu, struct phyr_edu_ops *args);
+void edu_reset_ops(struct edu *edu);
 
 #endif

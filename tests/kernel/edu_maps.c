@@ -236,6 +236,7 @@ union args {
 	struct phyr_edu_find find;
 	struct phyr_edu_blocks blocks;
 	struct phyr_edu_dma dma;
+	struct phyr_edu_ops ops;
 };
 
 /* Calls that look at a mapping. */
@@ -274,6 +275,8 @@ static int ioctl_args(void *owner, unsigned int cmd, void *args)
 		return edu_unmap(maps, args);
 	case PHYR_EDU_DMA:
 		return edu_dma(maps->edu, args);
+	case PHYR_EDU_OPS:
+		return edu_set_ops(maps->edu, args);
 	default:
 		return look_at_map(maps, cmd, args);
 	}

@@ -30,6 +30,25 @@ struct phyr_edu_limits {
 	__u64 boundary;
 };
 
+/* Mapping operations of the device's own, in place of the kernel's. */
+#define PHYR_EDU_OPS_NONE	0	/* the kernel's */
+#define PHYR_EDU_OPS_DIRECT	1	/* they can sync, but never bounce */
+#define PHYR_EDU_OPS_BOUNCE	2	/* they always bounce */
+
+/**
+ * struct phyr_edu_ops - change the device's mapping operations
+ * @ops: in: PHYR_EDU_OPS_*
+ * @mapped: out: mappings that operations of its own had made, and not undone
+ *
+ * As limits do, they hold for all open files, and stay until they are set again.
+ * What they have mapped should be unmapped before. EOPNOTSUPP behind an IOMMU, and where
+ * devices cannot have operations of their own.
+ */
+struct phyr_edu_ops {
+	__u32 ops;
+	__u32 mapped;
+};
+
 /* Which way data goes, as in the kernel's enum dma_data_direction. */
 #define PHYR_EDU_BOTH_WAYS	0
 #define PHYR_EDU_TO_DEVICE	1
@@ -165,5 +184,6 @@ struct phyr_edu_dma {
 #define PHYR_EDU_FIND	 _IOWR('p', 20, struct phyr_edu_find)
 #define PHYR_EDU_BLOCKS	 _IOWR('p', 21, struct phyr_edu_blocks)
 #define PHYR_EDU_DMA	 _IOW('p', 22, struct phyr_edu_dma)
+#define PHYR_EDU_OPS	 _IOWR('p', 23, struct phyr_edu_ops)
 
 #endif

@@ -218,7 +218,7 @@ static int test_release(struct table *umems, struct phyr_umem_test_release *args
 	if (IS_ERR(region))
 		return PTR_ERR(region);
 	sgt = &region->umem->sgt_append.sgt;
-	behind_iommu = region->pci && use_dma_iommu(&region->pci->dev);
+	behind_iommu = region->pci && dma_get_merge_boundary(&region->pci->dev);
 	if (behind_iommu) {
 		first = sg_dma_address(sgt->sgl);
 		for_each_sgtable_dma_sg(sgt, sg, i)
