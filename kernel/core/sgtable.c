@@ -3,10 +3,17 @@
  * Scatterlists, for those parts of the kernel that know nothing else: an entry a
  * run, not one a page.
  *
+ * A scatterlist is a chain of chunks, each a page of entries whose last place is the
+ * link to the next chunk; the last chunk may be smaller, and has no link. An entry
+ * takes twice the memory of a run. So the list is not allocated at once: it grows by
+ * one chunk after the other while the runs that it is made of are freed, and all the
+ * time both together take no more than the list does in the end.
+ *
  * How many entries there are is known only when the runs have been cut to what
- * an entry may hold. So as many are allocated as there can be at most, one a run and
- * one more for each cut, and the end is marked where it turns out to be. (No
- * pinned region has more pages than an unsigned int can count, nor entries then.)
+ * an entry may hold. "Most" is what there can be: one a run and one more for each
+ * cut. The last chunk has room for what is left of these, and the end is marked where
+ * it turns out to be. (No pinned region has more pages than an unsigned int can
+ * count, nor entries then.)
  */
 #include <linux/align.h>
 #include <linux/limits.h>
@@ -17,65 +24,126 @@
 #include "builder.h"
 #include "pages.h"
 #include "sgtable.h"
+#include "unpin.h"
 
 /**
  * struct filler - a scatterlist that is being filled
- * @table: the table
+ * @table: the table; as it is, it can be freed at any time
  * @max_segment: bytes that an entry may hold
  * @boundary: no entry crosses a multiple of one more, counted from the first byte
+ * @most: entries that there can be at most
  * @done: bytes so far
- * @last: the last entry written
+ * @chunk: the last chunk
+ * @used: entries in it
+ * @room: entries that it has room for
  */
 struct filler {
 	struct sg_append_table *table;
 	size_t max_segment;
 	u64 boundary;
+	size_t most;
 	size_t done;
-	struct scatterlist *last;
+	struct scatterlist *chunk;
+	unsigned int used;
+	unsigned int room;
 };
 
-static int begin(struct filler *filler, struct sg_append_table *table, unsigned long runs,
-		 size_t bytes, size_t max_segment, u64 boundary)
+static int fill_begin(struct filler *filler, struct sg_append_table *table, unsigned long runs,
+		      size_t bytes, size_t max_segment, u64 boundary)
 {
-	size_t nr, crossed = boundary < bytes ? bytes / (boundary + 1) : 0;
-	int ret;
+	size_t crossed = boundary < bytes ? bytes / (boundary + 1) : 0;
 
 	*table = (struct sg_append_table){};
 	/* What the length of an entry can hold. */
 	max_segment = ALIGN_DOWN(min_t(size_t, max_segment, UINT_MAX), PAGE_SIZE);
 	if (!max_segment)
 		return -EINVAL;
-	nr = min(runs + bytes / max_segment + crossed, bytes / PAGE_SIZE);
-	ret = sg_alloc_table(&table->sgt, nr, GFP_KERNEL);
-	if (ret)
-		return ret;
-	table->total_nents = nr;
-	table->sgt.orig_nents = 0;
-	*filler = (struct filler){ .table = table, .max_segment = max_segment,
-				    .boundary = boundary };
+	*filler = (struct filler){
+		.table = table,
+		.max_segment = max_segment,
+		.boundary = boundary,
+		.most = min(runs + bytes / max_segment + crossed, bytes / PAGE_SIZE),
+	};
 	return 0;
 }
 
-static void add(struct filler *filler, phys_addr_t addr, size_t left)
+/*
+ * Chain a new chunk behind the full one. It is a table of one chunk, from the
+ * function that makes whole ones, as those who will free ours expect.
+ */
+static int fill_grow(struct filler *filler)
 {
-	struct scatterlist *sg;
-	size_t len;
+	struct sg_append_table *table = filler->table;
+	size_t left = filler->most - table->sgt.orig_nents;
+	unsigned int nr = min_t(size_t, left, SG_MAX_SINGLE_ALLOC);
+	struct sg_table chunk;
+	int ret;
 
-	for (; left; addr += len, left -= len) {
-		len = min3((u64)left - 1, (u64)filler->max_segment - 1,
-			   filler->boundary - (filler->done & filler->boundary)) + 1;
-		filler->done += len;
-		sg = filler->last ? sg_next(filler->last) : filler->table->sgt.sgl;
-		sg_set_page(sg, pfn_to_page(PHYS_PFN(addr)), len, 0);
-		filler->table->sgt.orig_nents++;
-		filler->last = sg;
+	ret = sg_alloc_table(&chunk, nr, GFP_KERNEL);
+	if (ret)
+		return ret;
+	if (filler->chunk) {
+		/* What was its last place is no entry any more. */
+		sg_chain(filler->chunk, SG_MAX_SINGLE_ALLOC, chunk.sgl);
+		table->total_nents--;
+	} else {
+		table->sgt.sgl = chunk.sgl;
 	}
+	table->total_nents += nr;
+	filler->chunk = chunk.sgl;
+	filler->used = 0;
+	filler->room = left > nr ? nr - 1 : nr;
+	return 0;
 }
 
-static void end(struct filler *filler)
+/* Add a run, or as much of it as there is memory for: the run becomes what is left of it. */
+static int fill_add(struct filler *filler, struct phyr *run)
 {
-	sg_mark_end(filler->last);
+	size_t len;
+	int ret;
+
+	for (; run->len; run->addr += len, run->len -= len) {
+		if (filler->used == filler->room) {
+			ret = fill_grow(filler);
+			if (ret)
+				return ret;
+		}
+		len = min3((u64)run->len - 1, (u64)filler->max_segment - 1,
+			   filler->boundary - (filler->done & filler->boundary)) + 1;
+		filler->done += len;
+		sg_set_page(&filler->chunk[filler->used++], pfn_to_page(PHYS_PFN(run->addr)), len,
+			    0);
+		filler->table->sgt.orig_nents++;
+	}
+	return 0;
+}
+
+static void fill_end(struct filler *filler)
+{
+	sg_mark_end(&filler->chunk[filler->used - 1]);
 	filler->table->sgt.nents = filler->table->sgt.orig_nents;
+}
+
+static void drop_table(struct sg_append_table *table)
+{
+	sg_free_append_table(table);
+	*table = (struct sg_append_table){};
+}
+
+/* Unpin what has come into the table, and the runs that were to follow. */
+static void unpin_moved(struct sg_append_table *table, struct phyr *run, unsigned long nr)
+{
+	struct scatterlist *sg;
+	unsigned int i;
+
+	for_each_sgtable_sg(&table->sgt, sg, i) {
+		phyr_unpin_pages(sg_page(sg), PHYS_PFN(sg->length), false);
+		cond_resched();
+	}
+	for (; nr; nr--, run++) {
+		phyr_unpin_pages(pfn_to_page(PHYS_PFN(run->addr)), PHYS_PFN(run->len), false);
+		cond_resched();
+	}
 }
 
 /**
@@ -85,9 +153,13 @@ static void end(struct filler *filler)
  * @bytes: the builder's bytes
  * @max_segment: no entry has more bytes
  *
+ * The runs are freed as they go into the table. So when memory runs out, the builder
+ * has only those left that had not been looked at; the others have been unpinned.
+ *
  * Context: May sleep.
- * Return: 0 and the builder is empty; or -ENOMEM or -EINVAL, the table empty and
- * the builder unchanged.
+ * Return: 0 and the builder is empty. Else the table is empty: -EINVAL and the
+ * builder is unchanged; or -ENOMEM, and what the builder has left is the caller's to
+ * unpin.
  */
 int phyr_builder_finish_sg(struct phyr_builder *builder, struct sg_append_table *table,
 			   size_t bytes, size_t max_segment)
@@ -97,13 +169,19 @@ int phyr_builder_finish_sg(struct phyr_builder *builder, struct sg_append_table 
 	struct phyr *run;
 	int ret;
 
-	ret = begin(&filler, table, builder->nr, bytes, max_segment, U64_MAX);
+	ret = fill_begin(&filler, table, builder->nr, bytes, max_segment, U64_MAX);
 	if (ret)
 		return ret;
 	while ((nr = phyr_builder_take(builder, &run)))
-		for (; nr; nr--, run++)
-			add(&filler, run->addr, run->len);
-	end(&filler);
+		for (; nr; nr--, run++) {
+			ret = fill_add(&filler, run);
+			if (ret) {
+				unpin_moved(table, run, nr);
+				drop_table(table);
+				return ret;
+			}
+		}
+	fill_end(&filler);
 	return 0;
 }
 
@@ -128,18 +206,18 @@ int phyr_array_to_sg(const struct phyr_array *array, size_t bytes, struct sg_app
 	struct phyr pages;
 	int ret;
 
-	ret = begin(&filler, table, array->nr, bytes, max_segment, boundary);
+	ret = fill_begin(&filler, table, array->nr, bytes, max_segment, boundary);
 	if (ret)
 		return ret;
 	while (phyr_array_next_pages(array, &iter, &pages)) {
-		add(&filler, pages.addr, pages.len);
-		ret = phyr_breathe_killable(&steps);
+		ret = fill_add(&filler, &pages);
+		if (!ret)
+			ret = phyr_breathe_killable(&steps);
 		if (ret) {
-			sg_free_append_table(table);
-			*table = (struct sg_append_table){};
+			drop_table(table);
 			return ret;
 		}
 	}
-	end(&filler);
+	fill_end(&filler);
 	return 0;
 }

@@ -57,6 +57,8 @@ struct folio {
 };
 
 /* Pages have numbers from FIRST_PFN on. */
+#undef page_to_pfn
+#undef pfn_to_page
 #define FIRST_PFN 0x1234000UL
 extern struct page mmu_pages[];
 

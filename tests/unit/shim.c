@@ -2,25 +2,37 @@
 /*
  * What the unit tests share: memory that can run out, and numbers; see shim.h.
  */
+#include <malloc.h>
+
 #include "shim.h"
 
 long fail_alloc_after = -1;
 long allocated;
+size_t allocated_bytes;
+size_t allocated_peak;
 
 void *shim_alloc(size_t size)
 {
+	void *block;
+
 	if (!fail_alloc_after)
 		return NULL;
 	if (fail_alloc_after > 0)
 		fail_alloc_after--;
+	block = malloc(size);
+	assert(block);
 	allocated++;
-	return malloc(size);
+	allocated_bytes += malloc_usable_size(block);
+	allocated_peak = max(allocated_peak, allocated_bytes);
+	return block;
 }
 
 void shim_free(void *block)
 {
-	if (block)
-		allocated--;
+	if (!block)
+		return;
+	allocated--;
+	allocated_bytes -= malloc_usable_size(block);
 	free(block);
 }
 

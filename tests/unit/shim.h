@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The little of the kernel that kernel/core/{array,builder,dma_list}.c use, for
+ * The little of the kernel that kernel/core/{array,builder,dma_list,sgtable}.c use, for
  * running them in a process. The headers in linux/ here all lead to this one.
  *
  * Memory comes from malloc(); fail_alloc_after makes it run out.
@@ -27,9 +27,22 @@ enum dma_data_direction { DMA_BIDIRECTIONAL };
 #define PAGE_SHIFT 12
 #define PAGE_SIZE (1UL << PAGE_SHIFT)
 #define PAGE_MASK (~(PAGE_SIZE - 1))
+#define PAGE_ALIGN(n) (((n) + PAGE_SIZE - 1) & PAGE_MASK)
+#define PHYS_PFN(addr) ((addr) >> PAGE_SHIFT)
+
+/* A page is its number. */
+struct page;
+struct mm_struct;
+#define pfn_to_page(pfn) ((struct page *)(uintptr_t)(pfn))
+#define page_to_pfn(page) ((unsigned long)(uintptr_t)(page))
+
+#define current NULL
+#define fatal_signal_pending(task) 0
 
 #define BITS_PER_LONG 64
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+#define U64_MAX UINT64_MAX
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof(*(array)))
 
 #define min(x, y) ((x) < (y) ? (x) : (y))
 #define max(x, y) ((x) > (y) ? (x) : (y))
@@ -47,9 +60,12 @@ enum dma_data_direction { DMA_BIDIRECTIONAL };
 #define cond_resched() ((void)0)
 #define GFP_KERNEL 0
 
-/* Allocations that still succeed, if not negative; and blocks not freed yet. */
+/* Allocations that still succeed, if not negative. */
 extern long fail_alloc_after;
+/* Blocks not freed yet, their bytes, and the most of these that there ever were. */
 extern long allocated;
+extern size_t allocated_bytes;
+extern size_t allocated_peak;
 
 void *shim_alloc(size_t size);
 void shim_free(void *block);
@@ -61,11 +77,13 @@ u64 next_random(u64 *state);
 #define array_size(nr, size) \
 	((size) && (nr) > SIZE_MAX / (size) ? SIZE_MAX : (nr) * (size))
 
-/* One thread: what orders memory on a CPU orders it here. */
-#define smp_mb() ((void)0)
-#define smp_rmb() ((void)0)
-#define smp_load_acquire(place) (*(place))
-#define smp_store_release(place, value) (*(place) = (value))
+/* For threads, and for the sanitizer that looks at them. */
+#define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define smp_rmb() __atomic_thread_fence(__ATOMIC_ACQUIRE)
+#define smp_load_acquire(place) __atomic_load_n(place, __ATOMIC_ACQUIRE)
+#define smp_store_release(place, value) __atomic_store_n(place, value, __ATOMIC_RELEASE)
+#define READ_ONCE(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
+#define WRITE_ONCE(place, value) __atomic_store_n(&(place), value, __ATOMIC_RELAXED)
 
 #define kmalloc(size, gfp) shim_alloc(size)
 #define kvmalloc(size, gfp) shim_alloc(size)
