@@ -23,6 +23,7 @@
 #define PHYR_PHYR_H
 
 #include <asm/barrier.h>
+#include <linux/compiler.h>
 #include <linux/dma-direction.h>
 #include <linux/types.h>
 
@@ -61,7 +62,10 @@ struct phyr {
  *
  * Readers need no lock: an array does not change between the call that made it
  * and the one that frees it (for arrays made by phyr_array_alloc_blocks() the
- * owner of the array sees to that). The members are for kernel/core and for
+ * owner of the array sees to that). Nor do they need a barrier, if they have found the
+ * array as usual: the CPU that made it made it known by a release (a lock,
+ * rcu_assign_pointer(), xa_store()), and the reader has taken that lock, or has followed
+ * the pointer. The members are for kernel/core and for
  * the inline functions here, but for @len, @nr, @largest, @smallest and
  * @table_bytes, which anybody may read.
  */
@@ -110,16 +114,23 @@ struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset
  * One table entry is read where the runs are uniform; else a handful, with a
  * binary search within a bucket that has one or two runs on average.
  *
+ * What orders the look-up against the CPU that made the array is told at struct
+ * phyr_array. Only an array of blocks can change while it is looked up. For it, the length
+ * is the last that is set and the first that is read: a look-up that sees the new
+ * length sees all of the new region.
+ *
  * Context: Any. The caller keeps the array alive.
  * Return: The phyr; its length is 0 if @offset is not in the region.
  */
 static inline struct phyr phyr_array_find(const struct phyr_array *array, size_t offset)
 {
+	/* Pairs with the release in phyr_array_end_blocks(). */
+	size_t len = smp_load_acquire(&array->len);
 	struct phyr phyr = {};
 	u64 in_block, left;
 	size_t index;
 
-	if (offset >= array->len)
+	if (offset >= len)
 		return phyr;
 	if (!array->shift)
 		return phyr_array_find_extent(array, offset);
@@ -135,8 +146,8 @@ static inline struct phyr phyr_array_find(const struct phyr_array *array, size_t
 		return phyr;
 	in_block = (array->skew + offset) & ((1ULL << array->shift) - 1);
 	left = (1ULL << array->shift) - in_block;
-	phyr.addr = array->block[index] + in_block;
-	phyr.len = left < array->len - offset ? left : array->len - offset;
+	phyr.addr = READ_ONCE(array->block[index]) + in_block;
+	phyr.len = left < len - offset ? left : len - offset;
 	return phyr;
 }
 
@@ -209,6 +220,10 @@ struct phyr_dma_list {
 	u64 boundary;
 };
 
+/*
+ * phyr_dma_*() is for drivers that keep phyrs in place of a scatterlist. There is none yet: so far,
+ * only tests call these functions.
+ */
 struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *array, u64 iova,
 				   enum dma_data_direction dir, unsigned long attrs);
 void phyr_dma_unmap(struct phyr_dma_list *list);

@@ -255,9 +255,9 @@ int phyr_array_begin_blocks(struct phyr_array *array, unsigned int shift)
 {
 	if (!shift || shift >= ONE_SHIFT)
 		return -EINVAL;
-	array->len = 0;
+	WRITE_ONCE(array->len, 0);
 	array->nr = 0;
-	array->blocks = 0;
+	WRITE_ONCE(array->blocks, 0);
 	array->skew = 0;
 	array->shift = shift;
 	return 0;
@@ -276,7 +276,7 @@ int phyr_array_add_block(struct phyr_array *array, phys_addr_t addr)
 {
 	if (array->blocks == array->capacity)
 		return -ENOMEM;
-	array->block[array->blocks] = addr;
+	WRITE_ONCE(array->block[array->blocks], addr);
 	/* A look-up that sees the number sees the block: see phyr_array_find(). */
 	smp_store_release(&array->blocks, array->blocks + 1);
 	return 0;
@@ -303,7 +303,8 @@ void phyr_array_end_blocks(struct phyr_array *array, u64 skew, size_t len)
 	struct phyr run;
 
 	array->skew = skew;
-	array->len = valid ? min_t(u64, len, held - skew) : 0;
+	/* A look-up that sees the length sees the skew and the blocks: see phyr_array_find(). */
+	smp_store_release(&array->len, valid ? min_t(u64, len, held - skew) : 0);
 	while (phyr_array_next_run(array, &iter, &run)) {
 		nr++;
 		largest = max(largest, run.len);

@@ -176,8 +176,14 @@ struct rxe_mr *lookup_mr(struct rxe_pd *pd, int access, u32 key, enum rxe_mr_loo
 
 	if (!mr)
 		return NULL;
-	if (key == (type == RXE_LOOKUP_LOCAL ? mr->lkey : mr->rkey) && mr_pd(mr) == pd &&
-	    (mr->access & access) == access && mr->state == RXE_MR_STATE_VALID)
+	/*
+	 * The acquire pairs with the release in rxe_reg_fast_mr(): with the state come keys and
+	 * access, and the blocks that were mapped before. Of other MRs all is set before the
+	 * pool has them.
+	 */
+	if (smp_load_acquire(&mr->state) == RXE_MR_STATE_VALID && mr_pd(mr) == pd &&
+	    key == (type == RXE_LOOKUP_LOCAL ? mr->lkey : mr->rkey) &&
+	    (mr->access & access) == access)
 		return mr;
 	rxe_put(mr);
 	return NULL;
@@ -239,7 +245,8 @@ int rxe_reg_fast_mr(struct rxe_qp *qp, struct rxe_send_wqe *wqe)
 
 	mr->access = wqe->wr.wr.reg.access;
 	set_keys(mr, key);
-	mr->state = RXE_MR_STATE_VALID;
+	/* See lookup_mr(). */
+	smp_store_release(&mr->state, RXE_MR_STATE_VALID);
 	return 0;
 }
 
