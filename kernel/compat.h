@@ -149,12 +149,23 @@ static inline unsigned long ib_umem_set_dma_attrs(struct ib_umem *umem, int acce
 
 /*
  * The function that makes the umem of a user address, and is called to do so by
- * whatever drivers call.
+ * whatever drivers call. (A test has another name for it.)
  */
+#ifndef UMEM_FUNCTION
 #ifdef HAVE_IB_UMEM_GET_DESC
 #define UMEM_FUNCTION "__ib_umem_get_va"
 #else
 #define UMEM_FUNCTION "ib_umem_get"
+#endif
+#endif
+
+/* What drivers call for a user address. */
+#ifndef HAVE_IB_UMEM_GET_DESC
+static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned long addr,
+					     size_t size, int access)
+{
+	return ib_umem_get(device, addr, size, access);
+}
 #endif
 
 #endif /* IB_UMEM_H */
@@ -190,12 +201,6 @@ static inline struct ib_umem *ib_umem_get_by(struct ib_device *device, u32 type,
 					     u64 addr, u64 length, int access)
 {
 	return ERR_PTR(-EOPNOTSUPP);
-}
-
-static inline struct ib_umem *ib_umem_get_va(struct ib_device *device, unsigned long addr,
-					     size_t size, int access)
-{
-	return ib_umem_get(device, addr, size, access);
 }
 #endif
 

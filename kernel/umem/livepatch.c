@@ -29,6 +29,7 @@
 #include <linux/slab.h>
 
 #include "account.h"
+#include "reach.h"
 
 /* Unpin the pages of a scatterlist that no device has seen. */
 static void unpin_sg(struct sg_table *table)
@@ -112,7 +113,11 @@ static struct klp_patch patch = {
 
 static int __init phyr_umem_init(void)
 {
-	return klp_enable_patch(&patch);
+	int ret = phyr_umem_check_reach();
+
+	if (ret == -EOPNOTSUPP)
+		pr_err("phyr_umem: drivers do not call " UMEM_FUNCTION "(): nothing is patched\n");
+	return ret ?: klp_enable_patch(&patch);
 }
 
 /* Unloaded only when disabled, and then there is nothing to undo. */

@@ -18,8 +18,7 @@
 /* The kernel wakes tasks that sleep in what is patched, but only after 15 s. */
 #define PATIENCE_MS	60000.0
 
-/* Load a module that was built here: 0 or an errno. */
-static int load(const char *module)
+int patch_load(const char *module)
 {
 	char path[256];
 	struct utsname name;
@@ -37,7 +36,7 @@ static int load(const char *module)
 
 void patch_prepare(void)
 {
-	int err = load("phyr");
+	int err = patch_load("phyr");
 
 	if (err && err != EEXIST)
 		die("cannot load phyr.ko: %s; is this the lab, and are you root?", errno_name(err));
@@ -91,7 +90,7 @@ static int wait_until(bool (*done)(void), const char *what)
 
 static int put_in(void)
 {
-	int err = load("phyr_umem");
+	int err = patch_load("phyr_umem");
 
 	if (err)
 		return fail("cannot load phyr_umem.ko: %s", errno_name(err));

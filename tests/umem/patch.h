@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 
+/* Load a module that was built here: 0 or an errno. */
+int patch_load(const char *module);
 /* Load what it needs: phyr.ko. Exits if it cannot. */
 void patch_prepare(void);
 bool patch_is_in(void);

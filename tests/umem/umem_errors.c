@@ -317,8 +317,25 @@ static int test_no_room(const void *arg)
 	return patch_set(true) ?: judge("no room", stock, try_without_room(), ENOMEM);
 }
 
+/* A livepatch of a function that drivers do not call must not come in. */
+static int test_wrong_function(const void *arg)
+{
+	int err;
+
+	(void)arg;
+	if (patch_set(false))
+		return FAILED;
+	err = patch_load("phyr_umem_wrong");
+	if (err != EOPNOTSUPP)
+		return fail("loading it ends with %s, should be EOPNOTSUPP", errno_name(err));
+	if (!access("/sys/kernel/livepatch/phyr_umem_wrong", F_OK))
+		return fail("the kernel has the livepatch all the same");
+	return PASSED;
+}
+
 void errors_add_tests(void)
 {
+	test_add(test_wrong_function, NULL, "a patch of the wrong function");
 	test_add(test_errors, NULL, "errors");
 	if (pci_device)
 		test_add(test_no_room, NULL, "no room for DMA");
