@@ -3,7 +3,7 @@
 
 Registration as a whole is measured by ib_reg_mr, and the kernel's ib_umem_get() by itself (pinning
 and the scatterlist, without the driver's own table) by umem_time; stock against livepatch, in turns
-in one boot.  measure.py tells how.
+in one boot.  measure.py tells how.  The memory that it takes meanwhile is measured by peak.py.
 
     steps below -> plan -> guest (in the guest) -> JSON in out/raw/umem-KERNEL
     -> figures.py (rows, ratios) -> the judgement below -> text, out/umem.json
@@ -15,6 +15,7 @@ import os
 import figures
 import measure
 import report
+import peak
 from figures import GIB, compare, human_bytes, human_ratio, human_time, line
 from measure import EVERY, Step
 
@@ -37,10 +38,14 @@ STEPS = [
 # Kinds and MiB for umem_time.
 UMEMS = ["4k:256", "mthp16k:256", "mthp64k:256", "thp:1024", "huge2m:1024", "huge1g:1024"]
 UMEM_ROUNDS = 5
+# Of which kernel memory is looked at: base pages, which need most.
+PEAK = "4k:256"
+ENTRY_BYTES = 32  # of a scatterlist
 NETDEV = "veth0"  # on which the lab makes rxe0
 
 GET_RATIO = 10  # ib_umem_get() of 1 GiB on 2 MiB pages
 LEAST = 0.95    # registrations and releases, whatever they are of
+PEAK_RATIO = 1.1  # kernel memory at a time, livepatch against stock, most of all rounds
 ENTRIES = 1     # of the scatterlist, 1 GiB on a 1 GiB page
 
 
@@ -48,7 +53,8 @@ def plan(rounds):
     """Registrations, and at the end of each turn ib_umem_get() alone."""
     def umems(number, driver):
         return [f"say round {number} of {rounds}, {driver}: ib_umem_get() alone",
-                f"umem umem.{number}.{driver} -n {UMEM_ROUNDS} {NETDEV} {' '.join(UMEMS)}"]
+                f"umem umem.{number}.{driver} -n {UMEM_ROUNDS} {NETDEV} {' '.join(UMEMS)}",
+                f"peak peak.{number}.{driver} -t -n 1 {NETDEV} {PEAK}"]
     return measure.plan(STEPS, rounds, umems)
 
 
@@ -60,12 +66,26 @@ def collect(kernel, rounds, raw):
     """All that was measured on a kernel, and its figures."""
     def umems(number, driver):
         with open(os.path.join(raw, f"umem.{number}.{driver}"), encoding="utf-8") as f:
-            return {"umems": json.load(f)}
+            return {"umems": json.load(f),
+                    "peak": read_peak(os.path.join(raw, f"peak.{number}.{driver}"))}
     measured = measure.collect(kernel, STEPS, rounds, raw, umems)
     figures.derive(measured)
     measured["umems"] = [derive_umem(n, measured["samples"]) for n in range(len(UMEMS))]
+    peaks = [{s["round"]: s["peak"] for s in measured["samples"] if s["driver"] == driver}
+             for driver in BOTH]
+    measured["peak"] = compare(*peaks, "livepatch", "livepatch")
     measured["judgement"] = judge(measured)
     return measured
+
+
+def read_peak(path):
+    """Bytes; the trace must have all of what is known to be there in the end, the scatterlist."""
+    most, left = peak.read(f"{path}.trace")
+    with open(path, encoding="utf-8") as f:
+        table = json.load(f)[0]["entries"] * ENTRY_BYTES
+    if left < table:
+        raise measure.Failed(f"{path}.trace: {left} bytes in the end, the scatterlist has {table}")
+    return most
 
 
 def derive_umem(number, samples):
@@ -102,11 +122,15 @@ def judge(measured):
         return next(u for u in measured["umems"] if (u["bytes"], u["backing"]) == (GIB, backing))
 
     get, entries = umem("huge2m")["get_ns"], umem("huge1g")["entries"]
+    most = measured["peak"]
     return [
         line("ib_umem_get() of 1 GiB of huge2m, stock/livepatch", f">= {GET_RATIO}",
              human_ratio(get["ratio"]), spread(get), get["ratio"] >= GET_RATIO),
         line("1 GiB of huge1g, entries of the scatterlist", f"<= {ENTRIES}", str(entries), "",
              entries <= ENTRIES),
+        line("kernel memory at a time, 256 MiB of 4k, livepatch/stock", f"<= {PEAK_RATIO}",
+             f"{most['ratio']:.2f} ({human_bytes(most['livepatch'])})", spread(most),
+             most["ratio_max"] <= PEAK_RATIO),
         judge_least(measured, "reg_usec", "registration"),
         judge_least(measured, "dereg_usec", "release"),
     ]

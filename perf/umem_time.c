@@ -21,17 +21,34 @@
 #define DEVICE "/dev/phyr_umem_test"
 #define DEFAULT_ROUNDS 5
 #define LOCAL_WRITE 1		/* IB_ACCESS_LOCAL_WRITE */
+#define TRACING_ON "/sys/kernel/tracing/tracing_on"
 
 static const char usage[] =
-"Usage: umem_time [-n ROUNDS] NETDEV KIND:MIB...\n"
+"Usage: umem_time [-t] [-n ROUNDS] NETDEV KIND:MIB...\n"
 "Time the kernel's ib_umem_get() and ib_umem_release() for the RDMA device on NETDEV.\n"
 "KIND is a backing of ib_reg_mr. Base pages are in random order.\n"
+"With -t, tracing (tracefs) is on during one ib_umem_get() of each, whose time is not taken.\n"
 "Needs phyr_umem_test.ko loaded, and root.\n";
 
 struct times {
 	uint64_t *get, *release;
 	uint32_t entries;
 };
+
+static bool traced;
+
+/* For the first call only: tracing would be in the times of the others. */
+static void set_tracing(const char *on)
+{
+	int fd;
+
+	if (!traced)
+		return;
+	fd = open(TRACING_ON, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, on, 1) != 1)
+		die("cannot write to " TRACING_ON ": %s", strerror(errno));
+	close(fd);
+}
 
 static void measure(int fd, unsigned int netdev, const struct backing *memory, struct times *times,
 		    size_t round)
@@ -44,8 +61,10 @@ static void measure(int fd, unsigned int netdev, const struct backing *memory, s
 	};
 	struct phyr_umem_test_release release = {};
 
+	set_tracing("1");
 	if (ioctl(fd, PHYR_UMEM_TEST_GET, &get))
 		die("ib_umem_get(): %s", strerror(errno));
+	set_tracing("0");
 	release.id = get.id;
 	if (ioctl(fd, PHYR_UMEM_TEST_RELEASE, &release))
 		die("ib_umem_release(): %s", strerror(errno));
@@ -62,6 +81,7 @@ static void run(int fd, unsigned int netdev, enum backing_kind kind, size_t size
 	samples_map(&memory, kind, size, false);
 	/* Once without looking. */
 	measure(fd, netdev, &memory, &times, 0);
+	traced = false;
 	for (size_t i = 0; i < rounds; i++)
 		measure(fd, netdev, &memory, &times, i);
 	printf("  { \"backing\": \"%s\", \"bytes\": %zu, \"entries\": %u,", backing_name(kind),
@@ -75,11 +95,18 @@ static void run(int fd, unsigned int netdev, enum backing_kind kind, size_t size
 
 int main(int argc, char **argv)
 {
-	size_t rounds = samples_options(argc, argv, usage, DEFAULT_ROUNDS, 2), size;
 	enum backing_kind kind;
 	unsigned int netdev;
+	size_t rounds, size;
+	bool trace = false;
 	int fd;
 
+	if (argc > 1 && !strcmp(argv[1], "-t")) {
+		trace = true;
+		argc--;
+		argv++;
+	}
+	rounds = samples_options(argc, argv, usage, DEFAULT_ROUNDS, 2);
 	netdev = if_nametoindex(argv[optind]);
 	if (!netdev)
 		die("there is no network device %s", argv[optind]);
@@ -89,6 +116,7 @@ int main(int argc, char **argv)
 	puts("[");
 	for (int i = optind + 1; i < argc; i++) {
 		samples_parse(argv[i], &kind, &size);
+		traced = trace;
 		run(fd, netdev, kind, size, rounds);
 		puts(i + 1 < argc ? "," : "");
 	}
