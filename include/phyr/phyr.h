@@ -41,6 +41,20 @@ struct phyr {
 };
 
 /**
+ * enum phyr_array_kind - how an array stores its runs
+ * @PHYR_ARRAY_EMPTY: it has none
+ * @PHYR_ARRAY_ONE: a single run, as one block that is larger than any region
+ * @PHYR_ARRAY_BLOCKS: equal blocks
+ * @PHYR_ARRAY_EXTENTS: an entry for each run
+ */
+enum phyr_array_kind {
+	PHYR_ARRAY_EMPTY,
+	PHYR_ARRAY_ONE,
+	PHYR_ARRAY_BLOCKS,
+	PHYR_ARRAY_EXTENTS,
+};
+
+/**
  * struct phyr_array - where the bytes of a region are
  * @len: length of the region in bytes
  * @nr: number of runs
@@ -50,7 +64,8 @@ struct phyr {
  * @capacity: blocks: number of entries that there is room for
  * @blocks: blocks: number of entries; all of them have been set
  * @skew: bytes of the first block (or page) that lie before offset 0
- * @shift: log2 of the size of a block; 0 if the runs are stored as extents
+ * @kind: enum phyr_array_kind
+ * @shift: one, blocks: log2 of the size of a block
  * @bucket_shift: extents: log2 of the pages in a bucket
  * @one: the only block, where the region is a single run
  * @block: blocks: physical address of each
@@ -78,6 +93,7 @@ struct phyr_array {
 	unsigned long capacity;
 	unsigned long blocks;
 	u64 skew;
+	u8 kind;
 	u8 shift;
 	u8 bucket_shift;
 	u64 one;
@@ -98,7 +114,7 @@ struct phyr_array {
  */
 static inline u64 phyr_array_block_size(const struct phyr_array *array)
 {
-	return array->shift && array->block != &array->one ? 1ULL << array->shift : 0;
+	return array->kind == PHYR_ARRAY_BLOCKS ? 1ULL << array->shift : 0;
 }
 
 struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset);
@@ -132,7 +148,7 @@ static inline struct phyr phyr_array_find(const struct phyr_array *array, size_t
 
 	if (offset >= len)
 		return phyr;
-	if (!array->shift)
+	if (array->kind == PHYR_ARRAY_EXTENTS)
 		return phyr_array_find_extent(array, offset);
 
 	index = (array->skew + offset) >> array->shift;

@@ -50,6 +50,7 @@ static void *alloc_table(struct phyr_array *array, unsigned long nr, size_t size
 /* A region that is one run. */
 void phyr_array_set_one(struct phyr_array *array, u64 addr)
 {
+	array->kind = PHYR_ARRAY_ONE;
 	array->one = addr;
 	array->block = &array->one;
 	array->capacity = 1;
@@ -67,6 +68,7 @@ int phyr_array_alloc_extents(struct phyr_array *array, unsigned long nr, unsigne
 		phyr_array_free(array);
 		return -ENOMEM;
 	}
+	array->kind = PHYR_ARRAY_EXTENTS;
 	return 0;
 }
 
@@ -78,7 +80,7 @@ int phyr_array_alloc_extents(struct phyr_array *array, unsigned long nr, unsigne
  */
 void phyr_array_free(struct phyr_array *array)
 {
-	if (array->block != &array->one)
+	if (array->kind != PHYR_ARRAY_ONE)
 		kvfree(array->block);
 	kvfree(array->extent_page);
 	kvfree(array->bucket);
@@ -133,8 +135,8 @@ EXPORT_SYMBOL_GPL(phyr_array_find_extent);
 /* Where a table entry begins, counted from where the table begins. */
 static u64 entry_begin(const struct phyr_array *array, unsigned long index)
 {
-	return array->shift ? (u64)index << array->shift :
-			      (u64)array->extent_page[index] << PAGE_SHIFT;
+	return array->kind == PHYR_ARRAY_EXTENTS ? (u64)array->extent_page[index] << PAGE_SHIFT :
+						   (u64)index << array->shift;
 }
 
 /* The blocks from index on that continue it; index moves on. */
@@ -185,8 +187,8 @@ bool phyr_array_next_run(const struct phyr_array *array, struct phyr_iter *iter,
 	left = array->len - iter->offset;
 	/* The tables speak of whole blocks and pages; region and iteration may begin in one. */
 	before = array->skew + iter->offset - entry_begin(array, iter->index);
-	*run = array->shift ? run_of_blocks(array, &iter->index) :
-			      run_of_extent(array, &iter->index);
+	*run = array->kind == PHYR_ARRAY_EXTENTS ? run_of_extent(array, &iter->index) :
+						   run_of_blocks(array, &iter->index);
 	run->addr += before;
 	run->len -= before;
 	if (run->len > left)
@@ -211,8 +213,8 @@ struct phyr_iter phyr_array_seek(const struct phyr_array *array, size_t offset)
 	size_t at = array->skew + offset;
 
 	if (offset < array->len)
-		iter.index = array->shift ? at >> array->shift :
-					    extent_of_page(array, at >> PAGE_SHIFT);
+		iter.index = array->kind == PHYR_ARRAY_EXTENTS ?
+			     extent_of_page(array, at >> PAGE_SHIFT) : at >> array->shift;
 	return iter;
 }
 EXPORT_SYMBOL_GPL(phyr_array_seek);
@@ -238,6 +240,7 @@ int phyr_array_alloc_blocks(struct phyr_array *array, unsigned long capacity)
 	array->block = alloc_table(array, capacity, sizeof(*array->block));
 	if (!array->block)
 		return -ENOMEM;
+	array->kind = PHYR_ARRAY_BLOCKS;
 	array->capacity = capacity;
 	return 0;
 }

@@ -19,7 +19,7 @@ int phyr_array_alloc_extents(struct phyr_array *array, unsigned long nr, unsigne
  */
 static inline size_t phyr_array_frame(const struct phyr_array *array)
 {
-	return array->block == &array->one ? array->one & ~PAGE_MASK : array->skew;
+	return array->kind == PHYR_ARRAY_ONE ? array->one & ~PAGE_MASK : array->skew;
 }
 
 #endif

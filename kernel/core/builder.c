@@ -167,7 +167,7 @@ static void fill_extents(struct phyr_builder *builder, struct phyr_array *array)
 }
 
 /* Cut the runs, which are whole pages, to the bytes of the region. */
-static void cut(struct phyr_builder *builder, unsigned long start, size_t len)
+static void cut_to_region(struct phyr_builder *builder, unsigned long start, size_t len)
 {
 	size_t head = start & ~PAGE_MASK;
 	struct phyr *first = builder->few;
@@ -206,7 +206,7 @@ int phyr_builder_finish(struct phyr_builder *builder, struct phyr_array *array,
 	int ret;
 
 	if (new.nr == 1) {
-		cut(builder, start, len);
+		cut_to_region(builder, start, len);
 		new.largest = len;
 		new.smallest = len;
 		*array = new;
@@ -226,14 +226,13 @@ int phyr_builder_finish(struct phyr_builder *builder, struct phyr_array *array,
 	if (blocks * sizeof(u64) <= new.nr * PHYR_EXTENT_BYTES + buckets * sizeof(u32)) {
 		ret = phyr_array_alloc_blocks(&new, blocks);
 	} else {
-		new.shift = 0;
 		new.skew = start & ~PAGE_MASK;
 		ret = phyr_array_alloc_extents(&new, new.nr, buckets);
 	}
 	if (ret)
 		return ret;
-	cut(builder, start, len);
-	if (new.shift)
+	cut_to_region(builder, start, len);
+	if (new.kind == PHYR_ARRAY_BLOCKS)
 		fill_blocks(builder, &new);
 	else
 		fill_extents(builder, &new);

@@ -300,7 +300,7 @@ static int map_each(struct mapping *mapping, struct phyr_builder *ranges)
 
 /* --- all three --- */
 
-static int map(struct mapping *mapping, u64 iova, size_t bytes, struct phyr_builder *ranges)
+static int map_region(struct mapping *mapping, u64 iova, size_t bytes, struct phyr_builder *ranges)
 {
 	int ret;
 
@@ -322,7 +322,7 @@ static int map(struct mapping *mapping, u64 iova, size_t bytes, struct phyr_buil
 }
 
 /* Undo a mapping whose ranges are still in the builder, if that is given, or else in the list. */
-static void unmap(struct mapping *mapping, struct phyr_builder *ranges)
+static void unmap_region(struct mapping *mapping, struct phyr_builder *ranges)
 {
 	switch (mapping->way) {
 	case WAY_IOVA:
@@ -341,7 +341,7 @@ static void unmap(struct mapping *mapping, struct phyr_builder *ranges)
 }
 
 /* Free what a builder has. */
-static void drop(struct phyr_builder *ranges)
+static void drop_ranges(struct phyr_builder *ranges)
 {
 	struct phyr *range;
 
@@ -418,7 +418,7 @@ static struct mapping *make_mapping(struct device *dev, const struct phyr_array 
 	frame = phyr_array_frame(array);
 	bytes = PAGE_ALIGN((frame & ~PAGE_MASK) + array->len);
 	phyr_builder_init(&ranges, frame & PAGE_MASK);
-	ret = map(mapping, iova, bytes, &ranges);
+	ret = map_region(mapping, iova, bytes, &ranges);
 	if (ret)
 		goto err_drop;
 	ret = phyr_builder_finish(&ranges, &mapping->list.ranges, frame, array->len);
@@ -428,9 +428,9 @@ static struct mapping *make_mapping(struct device *dev, const struct phyr_array 
 	return mapping;
 
 err_unmap:
-	unmap(mapping, &ranges);
+	unmap_region(mapping, &ranges);
 err_drop:
-	drop(&ranges);
+	drop_ranges(&ranges);
 	kfree(mapping);
 	return ERR_PTR(ret);
 }
@@ -489,7 +489,7 @@ void phyr_dma_unmap(struct phyr_dma_list *list)
 {
 	struct mapping *mapping = container_of(list, struct mapping, list);
 
-	unmap(mapping, NULL);
+	unmap_region(mapping, NULL);
 	phyr_array_free(&list->ranges);
 	kfree(mapping);
 }

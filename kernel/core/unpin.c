@@ -159,12 +159,20 @@ void phyr_unpin_user(struct phyr_array *array, bool dirty)
 	struct unpinner unpinner = { .dirty = dirty, .folios = FOLIOS_AT_ONCE };
 	u64 begin = trace_phyr_unpin_enabled() ? ktime_get_ns() : 0;
 
-	if (array->shift == PAGE_SHIFT)
-		unpin_single_pages(array, dirty);
-	else if (array->shift)
-		unpin_blocks(&unpinner, array);
-	else
+	switch ((enum phyr_array_kind)array->kind) {
+	case PHYR_ARRAY_EMPTY:
+		break;
+	case PHYR_ARRAY_ONE:
+	case PHYR_ARRAY_BLOCKS:
+		if (array->shift == PAGE_SHIFT)
+			unpin_single_pages(array, dirty);
+		else
+			unpin_blocks(&unpinner, array);
+		break;
+	case PHYR_ARRAY_EXTENTS:
 		unpin_extents(&unpinner, array);
+		break;
+	}
 	if (begin)
 		trace_phyr_unpin(array->len, array->nr, dirty, ktime_get_ns() - begin);
 	phyr_array_free(array);
