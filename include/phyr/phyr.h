@@ -4,11 +4,12 @@
  *
  * A phyr is a run of physical memory: address and length. A phyr array
  * describes a region of user memory as the shortest sequence of phyrs, in the
- * order of the region's bytes, and finds the physical address of any byte of
- * it. phyr_pin_user() makes an array of pinned memory, at a cost that follows
- * the number of folios and not the number of pages; phyr_unpin_user() undoes it.
- * phyr_dma_map() gives a device access to an array's memory, and a DMA list that
- * says where the device finds it, with as few entries as the machine allows.
+ * order of the region's bytes. It finds the physical address of any byte of the
+ * region. phyr_pin_user() pins memory and makes an array of it, at a cost that
+ * follows the number of folios and not the number of pages. phyr_unpin_user()
+ * undoes that. phyr_dma_map() gives a device access to an array's memory. It makes
+ * a DMA list, which says where the device finds the memory, with as few entries as
+ * the machine allows.
  *
  * Words used here and in kernel/core:
  *
@@ -76,13 +77,14 @@ enum phyr_array_kind {
  * An array must not be copied or moved: it may point into itself.
  *
  * Readers need no lock: an array does not change between the call that made it
- * and the one that frees it (for arrays made by phyr_array_alloc_blocks() the
- * owner of the array sees to that). Nor do they need a barrier, if they have found the
- * array as usual: the CPU that made it made it known by a release (a lock,
- * rcu_assign_pointer(), xa_store()), and the reader has taken that lock, or has followed
- * the pointer. The members are for kernel/core and for
- * the inline functions here, but for @len, @nr, @largest, @smallest and
- * @table_bytes, which anybody may read.
+ * and the call that frees it. (The owner of an array made by
+ * phyr_array_alloc_blocks() takes care of that.) Readers need no barrier either, if
+ * they have found the array in a usual way: the CPU that made it published it by a
+ * release (a lock, rcu_assign_pointer(), xa_store()), and the reader has taken that
+ * lock or followed that pointer.
+ *
+ * Anybody may read @len, @nr, @largest, @smallest and @table_bytes. The other members
+ * are for kernel/core and for the inline functions here.
  */
 struct phyr_array {
 	size_t len;
@@ -127,13 +129,12 @@ struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset
  * The phyr returned starts at that byte. It need not reach to the end of its
  * run: callers that want more ask again behind it.
  *
- * One table entry is read where the runs are uniform; else a handful, with a
- * binary search within a bucket that has one or two runs on average.
+ * Where the runs are uniform, one table entry is read. Otherwise a few are read, by
+ * a binary search within a bucket that has one or two runs on average.
  *
- * What orders the look-up against the CPU that made the array is told at struct
- * phyr_array. Only an array of blocks can change while it is looked up. For it, the length
- * is the last that is set and the first that is read: a look-up that sees the new
- * length sees all of the new region.
+ * struct phyr_array says what orders the look-up against the CPU that made the array.
+ * Only an array of blocks can change while it is looked up. There, the length is set
+ * last and read first: a look-up that sees the new length sees all of the new region.
  *
  * Context: Any. The caller keeps the array alive.
  * Return: The phyr; its length is 0 if @offset is not in the region.
@@ -153,10 +154,9 @@ static inline struct phyr phyr_array_find(const struct phyr_array *array, size_t
 
 	index = (array->skew + offset) >> array->shift;
 	/*
-	 * Never so in a pinned region, but in a block array that is being
-	 * refilled. The acquire pairs with the release in phyr_array_add_block():
-	 * whatever else is seen of the old and the new, an entry that is read
-	 * has been written.
+	 * This happens only in a block array that is being refilled. The acquire
+	 * pairs with the release in phyr_array_add_block(): an entry that is read
+	 * has been written, whether it is of the old region or of the new one.
 	 */
 	if (index >= smp_load_acquire(&array->blocks))
 		return phyr;
@@ -191,12 +191,12 @@ void phyr_array_free(struct phyr_array *array);
  * @ns: nanoseconds it took to pin the memory and to describe it
  * @folio_hits: large folios, or parts of one that are mapped in a piece, which were
  *	pinned in one step
- * @fallbacks: times that GUP had to pin pages of a large folio one by one, because only
- *	one was mapped there that may be pinned, or could be without waiting, or the folio
- *	could not take more pins at once
+ * @fallbacks: how often GUP had to pin pages of a large folio one by one: because no more
+ *	than one of them was mapped there and may be pinned, or could be without waiting, or
+ *	because the folio could not take more pins at once
  *
- * Base pages are neither: that memory consists of them, the number of runs tells.
- * (Nor are folios that GUP happens to pin among them.)
+ * Base pages count as neither; the number of runs shows that memory consists of them. Folios
+ * that GUP pins together with base pages count as neither, too.
  */
 struct phyr_pin_stats {
 	u64 ns;
@@ -237,8 +237,8 @@ struct phyr_dma_list {
 };
 
 /*
- * phyr_dma_*() is for drivers that keep phyrs in place of a scatterlist. There is none yet: so far,
- * only tests call these functions.
+ * phyr_dma_*() is for drivers that keep phyrs in place of a scatterlist. There is no such driver
+ * yet: so far, only tests call these functions.
  */
 struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *array, u64 iova,
 				   enum dma_data_direction dir, unsigned long attrs);
@@ -249,8 +249,8 @@ void phyr_dma_unmap(struct phyr_dma_list *list);
  * @list: the list
  * @offset: offset of a byte in the region
  *
- * As phyr_array_find(): it need not reach to the end of the range, and knows
- * nothing of the device's limits.
+ * As with phyr_array_find(), what is returned need not reach to the end of its
+ * range. The device's limits are not applied.
  *
  * Context: Any. The caller keeps the list alive.
  * Return: The DMA addresses from that byte on; their length is 0 if @offset is
@@ -287,10 +287,10 @@ size_t phyr_dma_nr_blocks(const struct phyr_dma_list *list, unsigned long size, 
  *	two up to PAGE_SIZE
  * @block: where to put the block's DMA address, a multiple of @size
  *
- * What rdma_umem_for_each_dma_block() does for scatterlists: a page table with
- * these blocks, one behind the other, is one of the region. Bytes of the first
- * block before the region, and of the last block behind it, are not the
- * region's: the device must keep to the bytes of the MR.
+ * This is what rdma_umem_for_each_dma_block() does for scatterlists. A page table
+ * that has these blocks one behind the other is a page table of the region. The
+ * first block may begin before the region, and the last may end behind it: the
+ * device must keep to the bytes of the MR.
  *
  * Context: Any.
  * Return: false when there are no more blocks, and @block is not written.

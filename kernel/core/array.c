@@ -18,9 +18,9 @@
  *           bucket[b] up to and including bucket[b + 1].
  *
  * Blocks are counted from a multiple of their size in the user's address
- * space, since that is where folios are aligned; "skew" is the distance from
- * there to the region's first byte. Where a block begins before the region,
- * its address is that of a byte which is not ours, and nobody asks for it.
+ * space, since folios are aligned there. "skew" is the distance from there to
+ * the region's first byte. The first block may begin before the region. Then its
+ * address is that of a byte outside the region, which is never looked up.
  */
 #include <linux/export.h>
 #include <linux/kernel.h>
@@ -35,7 +35,7 @@
 /* Enough for any region, and still a valid shift. */
 #define ONE_SHIFT 63
 
-/* Does not need contiguous memory. Above INT_MAX, kvmalloc() takes a size for a mistake. */
+/* The memory need not be contiguous. Of a size above INT_MAX, kvmalloc() warns. */
 static void *alloc_table(struct phyr_array *array, unsigned long nr, size_t size)
 {
 	size_t bytes = array_size(nr, size);
@@ -224,13 +224,12 @@ EXPORT_SYMBOL_GPL(phyr_array_seek);
  * @array: array, zeroed or with its length and counts set
  * @capacity: how many blocks it can hold
  *
- * For regions whose blocks are given one by one, and given anew again and
- * again, as those of a fast-registration MR are: phyr_array_begin_blocks(),
- * phyr_array_add_block() for each, phyr_array_end_blocks(). These three do not
- * sleep. Their caller excludes concurrent calls, and look-ups if it wants
- * these to be right: one that comes all the same may find a block of the old
- * region or of the new, but as long as the size of blocks stays the same, never
- * anything that was not given as a block.
+ * This is for regions whose blocks are given one by one, and more than once, as
+ * those of a fast-registration MR are. The caller calls phyr_array_begin_blocks(),
+ * phyr_array_add_block() for each block, and phyr_array_end_blocks(). These three
+ * do not sleep. The caller must exclude concurrent calls of them. It should exclude
+ * look-ups, too: a look-up meanwhile may find a block of the old region or of the
+ * new one. As long as the size of blocks stays the same, it finds nothing else.
  *
  * Context: May sleep.
  * Return: 0 or -ENOMEM.
@@ -249,7 +248,7 @@ EXPORT_SYMBOL_GPL(phyr_array_alloc_blocks);
 /**
  * phyr_array_begin_blocks - empty an array of blocks
  * @array: array from phyr_array_alloc_blocks()
- * @shift: log2 of the size that its blocks shall have
+ * @shift: log2 of the size of the new blocks
  *
  * Context: Any.
  * Return: 0, or -EINVAL for a size that is not possible.

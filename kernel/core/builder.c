@@ -111,9 +111,9 @@ static unsigned int bucket_shift(unsigned long pages, unsigned long runs)
 }
 
 /*
- * Blocks are counted, and the order of addresses never asked: that of the first
- * may lie before physical address 0 and wrap around, since only its end need
- * be memory. What is added to it on look-up wraps back.
+ * The first block may begin before the region, and even before physical address 0.
+ * Then its address wraps around, and what a look-up adds to it wraps back. So the
+ * loops count blocks, and compare no addresses.
  */
 static void fill_blocks(struct phyr_builder *builder, struct phyr_array *array)
 {
@@ -128,7 +128,7 @@ static void fill_blocks(struct phyr_builder *builder, struct phyr_array *array)
 			size_t done, len = run->len;
 			u64 addr = run->addr;
 
-			/* Most have one block, and pay for nothing else. */
+			/* Most runs have one block, and pay for nothing else. */
 			*block++ = addr - skew;
 			for (done = size; done < skew + len; done += size) {
 				*block++ = addr - skew + done;

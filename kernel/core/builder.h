@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * A phyr builder collects the runs of a region while it is being pinned, when
- * nobody can know yet how many there will be. It deals in whole pages: the
+ * A phyr builder collects the runs of a region while the region is being pinned.
+ * How many there will be is not known then. The builder has whole pages; the
  * finished array is cut to the bytes of the region.
  *
  * It grows by chunks of one page and never moves what it has. Runs come out in
@@ -22,7 +22,7 @@ struct phyr_chunk;
 /**
  * struct phyr_builder - runs of a region that is not complete yet
  * @end: user address behind the last page so far
- * @boundaries: the user addresses at which a run begins, but for the first, or-ed
+ * @boundaries: the user addresses at which the runs behind the first begin, or-ed
  * @nr: runs so far
  * @last: the run that still grows, if there is one
  * @free: where the next run goes
@@ -57,8 +57,8 @@ int phyr_builder_finish(struct phyr_builder *builder, struct phyr_array *array,
  * @addr: physical address of the first page
  * @len: bytes, whole pages
  *
- * Memory that continues the last run becomes part of it. Inline, since it is
- * called for each base page.
+ * Memory that continues the last run becomes part of that run. The function is
+ * inline because it is called for each base page.
  *
  * Context: May sleep.
  * Return: 0, or -ENOMEM with the builder unchanged.

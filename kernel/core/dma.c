@@ -2,29 +2,29 @@
 /*
  * From an array to a DMA list: give a device access to pinned memory.
  *
- * There are three ways to map a region, in the order of preference:
+ * There are three ways to map a region. In the order of preference:
  *
- *  iova   One stretch of the IOMMU's address space for the whole region, into
- *         which the runs are linked one behind the other: the device sees one
- *         range (newer kernels; needs an IOMMU that translates).
- *  table  dma_map_sgtable() of a scatterlist made for this purpose, as the
- *         IOMMU layer of older kernels puts a list into one stretch, and offers
- *         nothing else that does. The list must be kept for unmapping.
- *  each   One call a run: no IOMMU, or no stretch that is long enough.
+ *  iova   One stretch of the IOMMU's address space is allocated for the whole
+ *         region, and the runs are linked into it one behind the other. The device
+ *         sees one range. This takes a newer kernel and an IOMMU that translates.
+ *  table  dma_map_sgtable() maps a scatterlist that is made for this purpose. The
+ *         IOMMU layer of older kernels puts a list into one stretch, and has no
+ *         other call that does. The list must be kept for unmapping.
+ *  each   Each run is mapped by a call of its own, where there is no IOMMU, or no
+ *         stretch that is long enough.
  *
- * Whichever it is, whole pages are mapped, as for a scatterlist of ib_umem: a
- * device that is not trusted would else get copies of the first page and the last.
+ * All of them map whole pages, as for a scatterlist of ib_umem. Otherwise a device
+ * that is not trusted would get copies of the first page and the last.
  *
- * A DMA list is kept as one more array, "ranges", over the same offsets: so it
- * is as compact, and found in as quickly. It holds ranges as long as they are;
- * where the device wants shorter ones, these are cut when asked for. The runs
- * that were mapped are not in it (two of them can become one range), so they
- * are taken from the array of the memory again for unmapping.
+ * A DMA list is kept as one more array, "ranges", over the same offsets. So it is
+ * as compact as the array of the memory, and a look-up is as fast. Its ranges are
+ * as long as they are; where the device wants shorter ones, they are cut when a
+ * driver asks for them. Two runs can become one range. So the list does not have
+ * the runs that were mapped: unmapping takes them from the array of the memory.
  *
- * The device and the CPU use the memory at the same time and for as long as
- * they like. So there is nothing to sync, and a mapping that would need it (a
- * bounce buffer, or a device that does not snoop caches) is refused. See
- * bounced().
+ * The device and the CPU use the memory at the same time, for as long as the MR
+ * lives. So nobody can sync, and a mapping that needs it (a bounce buffer, or a
+ * device that does not snoop caches) is refused. See bounced().
  */
 #include <linux/dma-mapping.h>
 #include <linux/err.h>
@@ -92,9 +92,9 @@ static bool behind_iommu(struct device *dev)
 /* --- iova --- */
 
 /*
- * Unlink the first bytes, as many as were linked. In parts, so that others can
- * run: but only where the parts were linked apart, since the IOMMU may have a
- * single entry for what was linked at once.
+ * Unlink the first bytes, as many as were linked. That is done in parts, so that
+ * others can run. A part must have been linked by calls of its own, since the IOMMU
+ * may have a single entry for what was linked at once.
  */
 static void unmap_iova(struct mapping *mapping, size_t linked)
 {
@@ -270,11 +270,11 @@ static int map_run(struct mapping *mapping, const struct phyr *pages, struct phy
 	int ret;
 
 	addr = dma_map_phys(dev, pages->addr, pages->len, mapping->dir, mapping->attrs);
-	/* As dma_map_sgtable(): no room in the IOMMU, or memory out of the device's reach. */
+	/* As of dma_map_sgtable(): the IOMMU has no room, or the device cannot reach the memory. */
 	if (dma_mapping_error(dev, addr))
 		return dma_get_merge_boundary(dev) ? -ENOMEM : -EIO;
 	ret = bounced(mapping, addr) ? -EIO : phyr_builder_add(ranges, addr, pages->len);
-	/* Nothing has been transferred: the memory must not be overwritten from a bounce buffer. */
+	/* Nothing has been transferred, so a bounce buffer must not be copied to the memory. */
 	if (ret)
 		dma_unmap_phys(dev, addr, pages->len, mapping->dir,
 			       mapping->attrs | DMA_ATTR_SKIP_CPU_SYNC);
@@ -446,17 +446,18 @@ err_drop:
  *	DMA_ATTR_WEAK_ORDERING; DMA_ATTR_REQUIRE_COHERENT is implied
  *
  * Whole pages are mapped: the device can reach the rest of the first page and of
- * the last. How many ranges there are depends on the machine: one, if there is an
- * IOMMU that translates and has room for the region in one piece; else not
- * more than runs. Where the addresses can be chosen, they are such that
- * phyr_dma_best_block() finds large blocks for @iova; it may be called with others.
+ * the last. How many ranges there are depends on the machine. There is one if an
+ * IOMMU translates and has room for the region in one piece; else there are not
+ * more than runs. Where the IOMMU's addresses can be chosen, they are chosen so
+ * that phyr_dma_best_block() finds large blocks for @iova. It may be called with
+ * other addresses, too.
  *
  * Devices without DMA of their own (ib_uses_virt_dma()) do not need this.
  *
  * Context: May sleep. The caller holds @dev (its driver stays bound) and keeps
  * @array, and the pins of its memory, until after phyr_dma_unmap(). Stops
  * early for a fatal signal.
- * Return: The list, for phyr_dma_unmap(). Else nothing is mapped: ERR_PTR() of -ENOMEM
+ * Return: The list, for phyr_dma_unmap(). Otherwise nothing is mapped: ERR_PTR() of -ENOMEM
  * for want of memory or of IOMMU address space, or if the IOMMU's driver fails; -EIO
  * if the device cannot reach the memory without a bounce buffer, or if the kernel cannot
  * tell; -EOPNOTSUPP or -EIO if it does not see what is in the caches of the CPU; -EINTR for
@@ -478,10 +479,11 @@ EXPORT_SYMBOL_GPL(phyr_dma_map);
  * phyr_dma_unmap - undo phyr_dma_map()
  * @list: the list, freed
  *
- * The device must have ended all access. Whether it could still reach the memory
- * is the IOMMU's affair: if that is strict, no; in Debian's default ("lazy"), for
- * some milliseconds, unless the region was mapped in one stretch of a newer kernel;
- * without one, always. The memory's array must still be there, and its pins.
+ * The device must have ended all access. The memory's array and its pins must still
+ * be there. Whether the device could reach the memory afterwards depends on the
+ * IOMMU. Without one it always can. A strict IOMMU prevents it at once. In Debian's
+ * default ("lazy") it can for some milliseconds, unless the region was mapped in one
+ * stretch by a newer kernel.
  *
  * Context: May sleep.
  */

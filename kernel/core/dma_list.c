@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * DMA lists, once they are made: what a driver's table of an MR is filled from.
+ * DMA lists that are finished. A driver fills its table of an MR from them.
  *
- * There are devices of two kinds. Some take (address, length) pairs and state
- * limits for these: for them there are entries. Others have page tables with
- * pages of some sizes, all alike within an MR: for them there are blocks, to
- * which those limits do not apply.
+ * There are devices of two kinds. Some take (address, length) pairs, and state
+ * limits for these; a list gives them entries. Others have page tables, whose
+ * pages all have the same size within an MR; a list gives them blocks, and those
+ * limits do not apply.
  */
 #include <linux/align.h>
 #include <linux/bitops.h>
@@ -23,7 +23,7 @@ static size_t entry_len(const struct phyr_dma_list *list, const struct phyr *ran
 	u64 to_boundary = list->boundary - (range->addr & list->boundary);
 	size_t max = list->max_segment;
 
-	/* Rather end with a page than have none of the following begin with one. */
+	/* End with a page, so that the next entry begins with one. */
 	if (max >= 2 * PAGE_SIZE)
 		max = ALIGN_DOWN(max, PAGE_SIZE) - (range->addr & ~PAGE_MASK);
 	/* One less, as the boundary can be that of all addresses. */
@@ -37,9 +37,9 @@ static size_t entry_len(const struct phyr_dma_list *list, const struct phyr *ran
  * @entry: where to put the entry
  *
  * Entries are in the order of the region's bytes, and have all of them. None is
- * longer than the device's longest segment, or crosses its segment boundary;
- * otherwise they are as long as they can be, but end with a page if they can have
- * two of them.
+ * longer than the device's longest segment, and none crosses its segment boundary.
+ * Within these limits they are as long as possible. An entry that has room for two
+ * pages ends with a page.
  *
  * Context: Any.
  * Return: false when there are no more entries, and @entry is not written.
@@ -65,15 +65,16 @@ EXPORT_SYMBOL_GPL(phyr_dma_next_entry);
  * @sizes: the sizes that the device has, or-ed: powers of two
  * @iova: address of the region's first byte on the wire
  *
- * What ib_umem_find_best_pgsz() is for scatterlists. In a page table, the low
- * bits of an IOVA pass through to the DMA address. So a size will do if in each
- * range IOVA and DMA address are the same modulo that size, and if each
- * range but the first begins with a block. Of those that will do, the best is
- * the largest; but if some have the whole region in one block, the smallest of these.
+ * This is what ib_umem_find_best_pgsz() is for scatterlists. In a page table, the
+ * low bits of an IOVA pass through to the DMA address. So a size is possible if
+ * IOVA and DMA address are equal modulo that size in each range, and if each range
+ * behind the first begins with a block. The best is the largest that is possible.
+ * If several have the whole region in one block, it is the smallest of these.
  *
  * Context: Any; looks at each range.
- * Return: The size, or 0 if none will do. Sizes up to PAGE_SIZE always do, if
- * @iova is the region's user address, or differs from it by a multiple of them.
+ * Return: The size, or 0 if none is possible. Sizes up to PAGE_SIZE are always
+ * possible if @iova is the region's user address, or differs from it by a multiple
+ * of the size.
  */
 unsigned long phyr_dma_best_block(const struct phyr_dma_list *list, unsigned long sizes, u64 iova)
 {

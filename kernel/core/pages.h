@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * For those files of kernel/core that go through an array page by page, or run
- * by run, and change or use what is there.
+ * For files of kernel/core that go through an array run by run, in whole pages.
  */
 #ifndef PHYR_PAGES_H
 #define PHYR_PAGES_H

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
  * Tracepoints: what became of each region that phyr.ko was asked to pin, to unpin
- * or to map. One event each, at the end; of what was under way when tracing began, maybe.
+ * or to map. Each call has one event, at its end. A call that had begun before
+ * tracing was switched on may have none.
  *
  *  phyr_pin      memory was pinned for an array (Soft-RoCE's MRs) or for a
  *                scatterlist (all drivers, by the livepatch), or could not be
- *  phyr_unpin    memory of an array was unpinned, by whichever process held it last.
- *                (Scatterlists are unpinned by the kernel's own ib_umem_release().)
+ *  phyr_unpin    memory of an array was unpinned, by the process that held it last.
+ *                (The kernel's own ib_umem_release() unpins scatterlists.)
  *  phyr_dma_map  an array was mapped for a device that does DMA, or could not be
  *
- * User addresses are shown, physical ones never. "nr" counts runs, of a scatterlist
- * its entries; "ns" is the nanoseconds it took; "ret" is 0 or an error: then what was
- * counted has been undone, and "nr" of memory that was to be pinned is 0.
+ * Events show user addresses, and never physical ones. "nr" is the number of runs, or of
+ * a scatterlist's entries. "ns" is how many nanoseconds it took. "ret" is 0 or an error.
+ * After an error, all that was counted has been undone, and "nr" of a pin is 0.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM phyr

@@ -26,7 +26,7 @@
 
 static_assert(FOLIOS_AT_ONCE % PAGES_AT_ONCE == 0);
 
-/* Enough of one run to look for at a time: what the largest folios have. */
+/* How much of a run to unpin in one step: the pages of the largest folio. */
 #define MERGE_PAGES (SZ_1G / PAGE_SIZE)
 
 /**
@@ -39,7 +39,7 @@ struct unpinner {
 	unsigned int folios;
 };
 
-/* Inlined: a call would cost a quarter of what is ours. */
+/* Inlined: a call would add a quarter to the cost of what is not the kernel's. */
 static __always_inline void unpin_folio_part(struct unpinner *unpinner, struct folio *folio,
 					     unsigned long nr)
 {
@@ -120,7 +120,7 @@ static void unpin_blocks(struct unpinner *unpinner, const struct phyr_array *arr
 	}
 }
 
-/* Where most runs are single pages, GUP's call for many of them costs less than one for each. */
+/* For single pages, one call for many of them costs less than a call for each. */
 static void unpin_single_pages(const struct phyr_array *array, bool dirty)
 {
 	struct page *pages[PAGES_AT_ONCE];
