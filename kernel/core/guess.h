@@ -3,8 +3,8 @@
  * How many pages to ask of GUP at the next address. This is a guess: whatever it
  * is, what gets pinned is the same, and only the time differs.
  *
- *  1. Where a large folio is mapped, or nothing is, ask for one page: its folio
- *     may be pinned for little.
+ *  1. Where a large folio is mapped, or nothing is, ask for one page: the rest of
+ *     its folio may be pinned for little.
  *  2. Where that pinned fewer pages than are worth a call, ask for all pages up to
  *     the end of the page table at once.
  *  3. Where base pages are mapped, ask for all up to the next large folio.
@@ -12,9 +12,9 @@
  *     many folios ahead, and look at them together (pin_alike() in pin.c). When
  *     that fails, it takes twice as many in a row to try it again.
  *
- * By 2, at most one call in each page table pins fewer pages than are worth it,
- * whatever the folios look like. (The region's first page may be the last of a
- * folio, and its last one the first: these two do not count.)
+ * By 2, at most two calls for one page are not worth it in each page table,
+ * whatever the folios look like. (Two, since the first page of a region or of a
+ * table may be in the last pages of a folio. This says nothing of the next.)
  */
 #ifndef PHYR_GUESS_H
 #define PHYR_GUESS_H
@@ -63,13 +63,17 @@ static inline bool guess_expects_alike(const struct guess *guess)
 	return guess->alike >= guess->enough;
 }
 
-/* Pages were pinned at va: nr of a folio, from one call on. */
+/*
+ * Pages were pinned at va: nr of a folio, after a call for one page. Folios as large as a leaf
+ * that are mapped by a table are not looked at together, so they do not count as alike.
+ */
 static inline void guess_note_folio(struct guess *guess, unsigned long va, struct folio *folio,
-				    unsigned long nr)
+				    unsigned long nr, enum phyr_sight sight)
 {
 	unsigned int shift = PAGE_SHIFT + folio_order(folio);
 
-	if (nr < folio_nr_pages(folio) || !IS_ALIGNED(va, 1UL << shift))
+	if (nr < folio_nr_pages(folio) || !IS_ALIGNED(va, 1UL << shift) ||
+	    (sight == PHYR_SEES_FOLIO && shift >= PMD_SHIFT))
 		guess->alike = 0;
 	else
 		guess->alike = shift == guess->shift ? guess->alike + 1 : 1;

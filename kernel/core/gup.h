@@ -9,8 +9,8 @@
 struct page;
 
 long phyr_gup_write(unsigned long va, unsigned long nr, struct page **pages);
+long phyr_gup_read_mapped(unsigned long va, unsigned long nr, struct page **pages);
 long phyr_gup_read(unsigned long va, unsigned long nr, unsigned long most, enum phyr_sight sight,
 		   struct page **pages);
-long phyr_gup_unseen(unsigned long va, bool write, struct page **pages);
 
 #endif

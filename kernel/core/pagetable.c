@@ -126,7 +126,10 @@ static bool table_is_there(const struct walk *walk, struct mm_struct *mm)
 	return !mm_pmd_folded(mm) || pgd_val(walk->pgd) == pgd_val(pgdp_get(walk->pgdp));
 }
 
-/* The address behind what an entry that covers 1 << shift bytes covers. */
+/*
+ * The address behind what an entry that covers 1 << shift bytes covers. It can be 0, behind the
+ * last entry of all: so lengths are compared, and not ends.
+ */
 static unsigned long entry_end(unsigned long addr, unsigned int shift)
 {
 	return ((addr >> shift) + 1) << shift;
@@ -296,7 +299,8 @@ static enum phyr_sight look_at_table(pmd_t pmd, unsigned long addr, unsigned lon
 
 	if (pte_none(ptep_get_lockless(ptep)))
 		return PHYR_SEES_NOTHING;
-	*nr = count_single(ptep, addr, min(entry_end(addr, PMD_SHIFT), end), write);
+	end = addr + min(end - addr, entry_end(addr, PMD_SHIFT) - addr);
+	*nr = count_single(ptep, addr, end, write);
 	return *nr ? PHYR_SEES_BASE_PAGES : PHYR_SEES_FOLIO;
 }
 
@@ -315,7 +319,7 @@ static enum phyr_sight look_at_table(pmd_t pmd, unsigned long addr, unsigned lon
 enum phyr_sight phyr_look(struct mm_struct *mm, unsigned long addr, unsigned long end, bool write,
 			  unsigned long *nr)
 {
-	enum phyr_sight sight = PHYR_SEES_NOTHING;
+	enum phyr_sight sight = PHYR_SEES_NO_TABLE;
 	unsigned long flags;
 	struct walk walk;
 
@@ -360,15 +364,15 @@ unsigned long phyr_pages_mapped(struct mm_struct *mm, unsigned long addr, unsign
 		.write = write,
 		.shared = shared,
 	};
-	unsigned long nr, flags;
+	unsigned long bytes, nr, flags;
 	struct walk walk;
 	enum place place;
 
 	pin_before_look();
 	local_irq_save(flags);
 	place = walk_to(&walk, mm, addr);
-	end = min(end, entry_end(addr, place == PLACE_PUD_LEAF ? PUD_SHIFT : PMD_SHIFT));
-	sought.nr = min_t(unsigned long, (end - addr) >> PAGE_SHIFT,
+	bytes = entry_end(addr, place == PLACE_PUD_LEAF ? PUD_SHIFT : PMD_SHIFT) - addr;
+	sought.nr = min_t(unsigned long, min(end - addr, bytes) >> PAGE_SHIFT,
 			  folio_nr_pages(folio) - folio_page_idx(folio, page));
 	nr = count_mapped(&walk, place, addr, &sought);
 	if (place == PLACE_TABLE && !table_is_there(&walk, mm))

@@ -6,7 +6,8 @@
 
 /* What phyr_look() sees at an address. */
 enum phyr_sight {
-	PHYR_SEES_NOTHING,	/* nothing that is mapped or swapped out */
+	PHYR_SEES_NO_TABLE,	/* no table for this address, and no leaf that could be pinned */
+	PHYR_SEES_NOTHING,	/* an empty entry in a table */
 	PHYR_SEES_LEAF,		/* an entry for more than a base page */
 	PHYR_SEES_FOLIO,	/* a page of a large folio, in a table of entries for base pages */
 	PHYR_SEES_BASE_PAGES,

@@ -158,13 +158,14 @@ static bool is_read_only_file(const struct pinner *pinner, const struct page *pa
 	return !pinner->write && !PageAnon(page);
 }
 
-/* phyr_pages_mapped() for a page that was just pinned. */
-static unsigned long pages_mapped(struct pinner *pinner, unsigned long va, struct page *page)
+/* phyr_pages_mapped() for a page that was just pinned, of whose folio so many pages are wanted. */
+static unsigned long pages_mapped(struct pinner *pinner, unsigned long va, struct page *page,
+				  unsigned long wanted)
 {
 	unsigned long end = pinner->end;
 	unsigned long nr = phyr_pages_mapped(pinner->mm, va, end, page, pinner->write, false);
 
-	if (nr || !is_read_only_file(pinner, page) ||
+	if (nr == wanted || !is_read_only_file(pinner, page) ||
 	    !lock_shared_mapping(pinner->mm, va, &end))
 		return nr;
 	nr = phyr_pages_mapped(pinner->mm, va, end, page, false, true);
@@ -180,7 +181,7 @@ static unsigned long folios_mapped(struct pinner *pinner, unsigned long va, unsi
 	unsigned long end = pinner->end, nr;
 
 	nr = phyr_folios_mapped(pinner->mm, va, shift, pages, pinned, pinner->write, false);
-	if (nr || !pinned || !is_read_only_file(pinner, pages[0]) ||
+	if (nr == pinned || !is_read_only_file(pinner, pages[0]) ||
 	    !lock_shared_mapping(pinner->mm, va, &end))
 		return nr;
 	nr = min(pinned, (end - va) >> shift);
@@ -216,29 +217,40 @@ static bool add_pins(struct folio *folio, unsigned long nr, long most)
  * that are mapped behind it. Returns the number of pages now pinned from va on; 1
  * is always right.
  */
-static unsigned long pin_rest_of_folio(struct pinner *pinner, unsigned long va, struct page *page)
+static unsigned long pin_rest_of_folio(struct pinner *pinner, unsigned long va, struct page *page,
+				       enum phyr_sight sight)
 {
 	struct folio *folio = page_folio(page);
-	unsigned long nr = 1, worth;
+	unsigned long in_folio = folio_nr_pages(folio) - folio_page_idx(folio, page);
+	unsigned long wanted = min(in_folio, (pinner->end - va) >> PAGE_SHIFT);
+	unsigned long nr;
 
-	if (!folio_test_large(folio) || pinner->end - va == PAGE_SIZE ||
-	    folio_page_idx(folio, page) == folio_nr_pages(folio) - 1)
-		goto out;
-	nr = pages_mapped(pinner, va, page);
-	if (nr > 1 && add_pins(folio, nr - 1, most_refs(folio_nr_pages(folio)))) {
-		pinner->stats.folio_hits++;
-		guess_note_folio(&pinner->guess, va, folio, nr);
-	} else {
+	if (wanted == 1)
+		return 1;
+	nr = pages_mapped(pinner, va, page, wanted);
+	if (nr <= 1 || !add_pins(folio, nr - 1, most_refs(folio_nr_pages(folio)))) {
 		pinner->stats.fallbacks++;
-		nr = 1;
+		return 1;
 	}
-out:
-	worth = is_read_only_file(pinner, page) ? WORTH_A_LOCK : WORTH_A_CALL;
-	if (nr < worth && va != pinner->start)
-		guess_note_poor(&pinner->guess, va);
-	else if (nr == 1)
-		guess_note_pages(&pinner->guess);
+	pinner->stats.folio_hits++;
+	guess_note_folio(&pinner->guess, va, folio, nr, sight);
 	return nr;
+}
+
+/*
+ * Was the call for one page at va, by which nr pages of a folio came to be pinned,
+ * worth it? Who has not looked before cannot know better. Nor does the end of a
+ * folio at the region's start, or at a table's, say anything of the next folio.
+ */
+static bool was_worth_it(const struct pinner *pinner, unsigned long va, const struct page *page,
+			 unsigned long nr)
+{
+	const struct folio *folio = page_folio(page);
+
+	if (nr >= (is_read_only_file(pinner, page) ? WORTH_A_LOCK : WORTH_A_CALL))
+		return true;
+	return (va == pinner->start || IS_ALIGNED(va, PMD_SIZE)) && folio_test_large(folio) &&
+	       nr == folio_nr_pages(folio) - folio_page_idx(folio, page);
 }
 
 /* --- enter what is pinned --- */
@@ -293,39 +305,67 @@ static long call_gup(struct pinner *pinner, unsigned long va, unsigned long nr,
 		     enum phyr_sight sight)
 {
 	unsigned long most;
+	long ret;
 
 	if (pinner->write)
 		return phyr_gup_write(va, nr, pinner->pages);
-	most = (min(pinner->end, phyr_table_end(va, PAGE_SHIFT)) - va) >> PAGE_SHIFT;
+	if (sight != PHYR_SEES_NO_TABLE && sight != PHYR_SEES_NOTHING) {
+		ret = phyr_gup_read_mapped(va, nr, pinner->pages);
+		if (ret != -EFAULT)
+			return ret;
+	}
+	most = min(pinner->end - va, phyr_table_end(va, PAGE_SHIFT) - va) >> PAGE_SHIFT;
 	most = make_room(pinner, most);
+	/* What is there but cannot be pinned gets copies, and these are base pages as a rule. */
+	if (sight != PHYR_SEES_NO_TABLE && sight != PHYR_SEES_NOTHING)
+		nr = most;
 	return phyr_gup_read(va, nr, most, sight, pinner->pages);
 }
 
 /* Pin something at va and enter it. Returns the number of pages, or an error. */
 static long pin_some(struct pinner *pinner, unsigned long va)
 {
+	struct guess *guess = &pinner->guess;
 	enum phyr_sight sight = PHYR_SEES_LEAF;
+	struct page **pages;
+	bool look, batch;
 	unsigned long ask = 1;
 	long nr;
 	int ret;
 
-	/* What was alike is expected to be alike again. For one page there is nothing to choose. */
-	if (!pinner->guess.alike && va + PAGE_SIZE != pinner->end) {
+	/*
+	 * For writing, a look is saved where there is nothing to choose, and where what was
+	 * alike is expected to be alike again.
+	 */
+	look = !pinner->write || (!guess->alike && va + PAGE_SIZE != pinner->end);
+	if (look) {
 		sight = phyr_look(pinner->mm, va, pinner->end, pinner->write, &ask);
-		ask = guess_pages(&pinner->guess, va, pinner->end, sight, ask);
+		ask = guess_pages(guess, va, pinner->end, sight, ask);
 		ask = make_room(pinner, ask);
 	}
 	nr = call_gup(pinner, va, ask, sight);
 	if (nr < 0)
 		return nr;
-	if (ask == 1 && nr == 1 && va >= pinner->guess.batch_until) {
-		nr = pin_rest_of_folio(pinner, va, pinner->pages[0]);
-		ret = enter_folio(pinner, pinner->pages[0], nr);
-	} else {
-		guess_note_pages(&pinner->guess);
+	pages = pinner->pages;
+	batch = ask > 1 || nr > 1 || va < guess->batch_until || sight == PHYR_SEES_BASE_PAGES;
+	if (batch) {
+		guess_note_pages(guess);
 		ret = enter_pages(pinner, nr);
+		return ret ?: nr;
 	}
+	nr = pin_rest_of_folio(pinner, va, pages[0], sight);
+	if (nr == 1)
+		guess_note_pages(guess);
+	if (look && !was_worth_it(pinner, va, pages[0], nr))
+		guess_note_poor(guess, va);
+	ret = enter_folio(pinner, pages[0], nr);
 	return ret ?: nr;
+}
+
+/* Nobody has looked at this page. So for reading, it is not faulted in: see gup.c. */
+static long pin_ahead(struct pinner *pinner, unsigned long va, struct page **page)
+{
+	return pinner->write ? phyr_gup_write(va, 1, page) : phyr_gup_read_mapped(va, 1, page);
 }
 
 /*
@@ -333,8 +373,8 @@ static long pin_some(struct pinner *pinner, unsigned long va)
  * of each first, then one look at all of them. The first one that is not
  * whole and of the same size ends it, and what was pinned behind it is unpinned.
  * Returns 0 if that is the very first, or if the region ends within it. Memory
- * may be faulted in some folios ahead of what turns out to be the end; what GUP
- * has refused ahead it will refuse again in its turn.
+ * may be faulted in some folios ahead of what turns out to be the end. What could
+ * not be pinned ahead, pin_some() tries again in its turn.
  */
 static long pin_alike(struct pinner *pinner, unsigned long va)
 {
@@ -351,7 +391,7 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 	if (!nr)
 		return 0;
 	for (pinned = 0; pinned < nr; pinned++, at += in_folio << PAGE_SHIFT)
-		if (phyr_gup_unseen(at, pinner->write, pages + pinned) != 1)
+		if (pin_ahead(pinner, at, pages + pinned) != 1)
 			break;
 	alike = folios_mapped(pinner, va, pinned);
 	for (i = 0; i < alike && !ret; i++) {

@@ -6,6 +6,8 @@
 
 /* What the table of kinds and states has no place for. */
 void add_special(void);
+/* Under userfaultfd's write protection. */
+void add_uffd(void);
 /* How often GUP is called. */
 void add_calls(void);
 /* At the end: nothing was lost on the way. */

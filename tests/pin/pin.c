@@ -176,6 +176,7 @@ int main(int argc, char **argv)
 	knobs_open();
 	add_table();
 	add_special();
+	add_uffd();
 	add_calls();
 	add_fuzz(seed);
 	add_memory();

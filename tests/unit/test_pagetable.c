@@ -126,8 +126,8 @@ static void test_nothing(void **state)
 	unsigned long nr;
 
 	(void)state;
-	assert_int_equal(look(USER, USER + SZ_2M, &nr), PHYR_SEES_NOTHING);
-	assert_int_equal(look(TASK_SIZE_MAX, TASK_SIZE_MAX + SZ_2M, &nr), PHYR_SEES_NOTHING);
+	assert_int_equal(look(USER, USER + SZ_2M, &nr), PHYR_SEES_NO_TABLE);
+	assert_int_equal(look(TASK_SIZE_MAX, TASK_SIZE_MAX + SZ_2M, &nr), PHYR_SEES_NO_TABLE);
 	assert_int_equal(phyr_pages_mapped(&mm, USER, USER + SZ_2M, mmu_pages, true, false), 0);
 	/* In a table with others. */
 	map_pages(USER, mmu_pages, 1, ENTRY_WRITE);
@@ -162,7 +162,7 @@ static void test_sees_leaves(void **state)
 	map_at(USER, 1, make_folio(0, 9), ENTRY_WRITE);
 	assert_int_equal(look(USER + PAGE_SIZE, USER + SZ_2M, &nr), PHYR_SEES_LEAF);
 	map_at(USER + SZ_2M, 1, make_folio(512, 9), ENTRY_SPECIAL);
-	assert_int_equal(look(USER + SZ_2M, USER + 2 * SZ_2M, &nr), PHYR_SEES_NOTHING);
+	assert_int_equal(look(USER + SZ_2M, USER + 2 * SZ_2M, &nr), PHYR_SEES_NO_TABLE);
 	if (mmu_levels < 3)
 		return;
 	map_at(USER + SZ_1G, 2, mmu_pages, ENTRY_WRITE);
