@@ -33,9 +33,9 @@
  * @boundary: no entry crosses a multiple of one more, counted from the first byte
  * @most: entries that there can be at most
  * @done: bytes so far
- * @chunk: the last chunk
- * @used: entries in it
- * @room: entries that it has room for
+ * @chunk: the last chunk, whose entries are not counted in the table yet
+ * @next: where the next entry goes
+ * @limit: the end of the room at @next
  */
 struct filler {
 	struct sg_append_table *table;
@@ -44,8 +44,8 @@ struct filler {
 	size_t most;
 	size_t done;
 	struct scatterlist *chunk;
-	unsigned int used;
-	unsigned int room;
+	struct scatterlist *next;
+	struct scatterlist *limit;
 };
 
 static int fill_begin(struct filler *filler, struct sg_append_table *table, unsigned long runs,
@@ -74,11 +74,15 @@ static int fill_begin(struct filler *filler, struct sg_append_table *table, unsi
 static int fill_grow(struct filler *filler)
 {
 	struct sg_append_table *table = filler->table;
-	size_t left = filler->most - table->sgt.orig_nents;
-	unsigned int nr = min_t(size_t, left, SG_MAX_SINGLE_ALLOC);
 	struct sg_table chunk;
+	unsigned int nr;
+	size_t left;
 	int ret;
 
+	if (filler->chunk)
+		table->sgt.orig_nents += filler->next - filler->chunk;
+	left = filler->most - table->sgt.orig_nents;
+	nr = min_t(size_t, left, SG_MAX_SINGLE_ALLOC);
 	ret = sg_alloc_table(&chunk, nr, GFP_KERNEL);
 	if (ret)
 		return ret;
@@ -91,37 +95,48 @@ static int fill_grow(struct filler *filler)
 	}
 	table->total_nents += nr;
 	filler->chunk = chunk.sgl;
-	filler->used = 0;
-	filler->room = left > nr ? nr - 1 : nr;
+	filler->next = chunk.sgl;
+	filler->limit = chunk.sgl + (left > nr ? nr - 1 : nr);
 	return 0;
 }
 
-/* Add a run, or as much of it as there is memory for: the run becomes what is left of it. */
-static int fill_add(struct filler *filler, struct phyr *run)
+/* Bytes up to the next multiple that no entry crosses. */
+static size_t fill_to_boundary(const struct filler *filler)
+{
+	return filler->boundary - (filler->done & filler->boundary) + 1;
+}
+
+/*
+ * Add a run, or as much of it as there is memory for: the run becomes what is left of it.
+ * Most are one entry, and there may be as many as pages: so it is inline.
+ */
+static __always_inline int fill_add(struct filler *filler, struct phyr *run)
 {
 	size_t len;
 	int ret;
 
 	for (; run->len; run->addr += len, run->len -= len) {
-		if (filler->used == filler->room) {
+		if (filler->next == filler->limit) {
 			ret = fill_grow(filler);
 			if (ret)
 				return ret;
 		}
-		len = min3((u64)run->len - 1, (u64)filler->max_segment - 1,
-			   filler->boundary - (filler->done & filler->boundary)) + 1;
+		len = min(run->len, filler->max_segment);
+		if (filler->boundary != U64_MAX)
+			len = min(len, fill_to_boundary(filler));
 		filler->done += len;
-		sg_set_page(&filler->chunk[filler->used++], pfn_to_page(PHYS_PFN(run->addr)), len,
-			    0);
-		filler->table->sgt.orig_nents++;
+		sg_set_page(filler->next++, pfn_to_page(PHYS_PFN(run->addr)), len, 0);
 	}
 	return 0;
 }
 
 static void fill_end(struct filler *filler)
 {
-	sg_mark_end(&filler->chunk[filler->used - 1]);
-	filler->table->sgt.nents = filler->table->sgt.orig_nents;
+	struct sg_table *table = &filler->table->sgt;
+
+	sg_mark_end(filler->next - 1);
+	table->orig_nents += filler->next - filler->chunk;
+	table->nents = table->orig_nents;
 }
 
 static void drop_table(struct sg_append_table *table)
