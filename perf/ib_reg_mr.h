@@ -6,9 +6,8 @@
  *	ib_reg_mr_options.c	the command line
  *	ib_reg_mr_measure.c	one row: registers and releases, takes the times
  *	ib_reg_mr_print.c	table and JSON
- *	backing.c		memory to register
  *
- * and of provider/: nldev.c, what the kernel says of the MR; memlock.c, whether it may be so large.
+ * and of memory/: the memory to register; of provider/: nldev.c, what the kernel says of the MR; memlock.c, whether it may be so large.
  */
 #ifndef PERF_IB_REG_MR_H
 #define PERF_IB_REG_MR_H

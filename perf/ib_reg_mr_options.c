@@ -28,8 +28,8 @@ static const char help[] =
 "  -d, --ib-dev=DEV       use the device DEV (default: the first one found)\n"
 "  -s, --size=SIZE,...    bytes to register, with an optional suffix K, M, G or T (default: 64K)\n"
 "  -a, --all              all powers of two from 4 KiB to SIZE (default: 4G), as far as memory goes\n"
-"      --backing=KIND,... memory to register: 4k, malloc, mthp16k to mthp1m, thp, huge2m, huge1g\n"
-"                         (default: 4k)\n"
+"      --backing=KIND,... memory to register (default: 4k): 4k, malloc, mthp16k to mthp1m, thp,\n"
+"                         thp-pte, huge2m, huge1g, huge2m-shared, frag, mixed\n"
 "  -n, --iters=N          measure N times (default: for about a second, 5 to 1000 times)\n"
 "  -W, --warmup=N         register N times before that (default: up to 3)\n"
 "      --access=rw|ro     local and remote access, or remote read only (default: rw)\n"
@@ -292,7 +292,7 @@ static bool add_defaults(struct options *opts)
 static bool check_aliased(const struct options *opts)
 {
 	for (size_t i = 0; i < opts->nr_backings; i++)
-		if (!backing_is_hugetlb(opts->backings[i]))
+		if (!backing_can_be_aliased(opts->backings[i]))
 			return usage_error("--aliased takes --backing huge2m or huge1g only");
 	return true;
 }
@@ -300,7 +300,7 @@ static bool check_aliased(const struct options *opts)
 static bool check_untouched(const struct options *opts)
 {
 	for (size_t i = 0; i < opts->nr_backings; i++)
-		if (backing_is_mthp(opts->backings[i]))
+		if (!backing_can_be_untouched(opts->backings[i]))
 			return usage_error("--backing %s is made by touching it: no --untouched",
 					   backing_name(opts->backings[i]));
 	return true;
@@ -309,8 +309,9 @@ static bool check_untouched(const struct options *opts)
 static bool check_shuffled(const struct options *opts)
 {
 	for (size_t i = 0; i < opts->nr_backings; i++)
-		if (opts->backings[i] == BACKING_MALLOC)
-			return usage_error("--backing malloc is touched in order: no --shuffle");
+		if (!backing_can_be_shuffled(opts->backings[i]))
+			return usage_error("--backing %s has an order of its own: no --shuffle",
+					   backing_name(opts->backings[i]));
 	return true;
 }
 

@@ -24,7 +24,7 @@ static const struct column {
 	int width;
 } columns[NR_COLUMNS] = {
 	[BYTES]		= { "#bytes", 14 },
-	[BACKING]	= { "backing", 10 },
+	[BACKING]	= { "backing", 18 },
 	[ITERATIONS]	= { "#iterations", 12 },
 	[REG_MIN]	= { "reg_min", 13 },
 	[REG_MEDIAN]	= { "reg_median", 13 },

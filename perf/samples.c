@@ -65,13 +65,18 @@ void samples_parse(char *arg, enum backing_kind *kind, size_t *size)
 		die("'%s' is no number of MiB", colon + 1);
 }
 
+static bool is_small(enum backing_kind kind)
+{
+	return kind == BACKING_4K || (kind >= BACKING_MTHP16K && kind <= BACKING_MTHP1M);
+}
+
 void samples_map(struct backing *memory, enum backing_kind kind, size_t size, bool aliased)
 {
 	const struct backing_spec spec = {
 		.kind = kind,
 		.size = size,
 		.aliased = aliased,
-		.shuffled = kind == BACKING_4K || backing_is_mthp(kind),
+		.shuffled = is_small(kind),
 	};
 	char why[512];
 	int percent;

@@ -25,8 +25,8 @@
 
 #define LEN (4 * SZ_2M)
 
-static const enum backing backings[] = {
-	BACKING_FRAG, BACKING_THP, BACKING_HUGE2M, BACKING_HUGE1G,
+static const enum backing_kind backings[] = {
+	BACKING_FRAG, BACKING_THP, BACKING_HUGE2M_SHARED, BACKING_HUGE1G,
 };
 
 /* The odd region begins and ends in the middle of pages, and of large ones. */
@@ -51,7 +51,7 @@ static const struct limits limits[] = {
 };
 
 struct test_case {
-	enum backing backing;
+	enum backing_kind backing;
 	const struct region *region;
 };
 
@@ -168,15 +168,15 @@ static int test_limits(const void *arg)
 	return err;
 }
 
-static void add_case(enum backing kind, const struct region *region)
+static void add_case(enum backing_kind kind, const struct region *region)
 {
 	struct test_case *c = malloc(sizeof(*c));
 
 	if (!c)
 		die("out of memory");
 	*c = (struct test_case){ kind, region };
-	test_add(test_device, c, "device/%s/%s", backing_name[kind], region->name);
-	test_add(test_limits, c, "limits/%s/%s", backing_name[kind], region->name);
+	test_add(test_device, c, "device/%s/%s", backing_name(kind), region->name);
+	test_add(test_limits, c, "limits/%s/%s", backing_name(kind), region->name);
 }
 
 static void add_table(void)

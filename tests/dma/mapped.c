@@ -12,7 +12,7 @@
 
 bool behind_iommu, has_iova_calls;
 
-int mapped_open(struct mapped *m, enum backing kind, size_t len, const struct region *region)
+int mapped_open(struct mapped *m, enum backing_kind kind, size_t len, const struct region *region)
 {
 	int err;
 

@@ -33,7 +33,7 @@ struct mapped {
 extern bool behind_iommu, has_iova_calls;
 
 /* Each returns PASSED, or FAILED after fail(). mapped_close() may follow either. */
-int mapped_open(struct mapped *m, enum backing kind, size_t len, const struct region *region);
+int mapped_open(struct mapped *m, enum backing_kind kind, size_t len, const struct region *region);
 int mapped_map(struct mapped *m);
 int mapped_unmap(struct mapped *m);
 void mapped_close(struct mapped *m);

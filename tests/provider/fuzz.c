@@ -222,7 +222,7 @@ int main(int argc, char **argv)
 		.watchdog_s = 600,
 	};
 	static const char *const names[] = {
-		"4k", "frag", "thp", "thp-pte", "huge2m", "mixed",
+		"4k", "frag", "thp", "thp-pte", "huge2m-shared", "mixed",
 		"unaligned", "in a huge page", "one byte", "no bytes",
 	};
 	size_t i;

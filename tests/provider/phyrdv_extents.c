@@ -186,7 +186,7 @@ static int one_region(const struct buf *buf, size_t start, size_t len)
 
 static int test_backing(const void *arg)
 {
-	const enum backing *backing = arg;
+	const enum backing_kind *backing = arg;
 	static const size_t sizes[] = { 1, 4095, 4096, 4097, 3 * SZ_4K + 5, SZ_2M - 1, SZ_2M + 1 };
 	static const size_t starts[] = { 0, 1, 4095, SZ_4K, SZ_2M - 1, SZ_2M + SZ_4K + 3 };
 	const size_t all = 4 * SZ_2M;
@@ -255,8 +255,8 @@ static int test_pages(const void *arg)
 
 void add_extents_tests(void)
 {
-	static const enum backing backings[] = {
-		BACKING_4K, BACKING_FRAG, BACKING_THP, BACKING_THP_PTE, BACKING_HUGE2M,
+	static const enum backing_kind backings[] = {
+		BACKING_4K, BACKING_FRAG, BACKING_THP, BACKING_THP_PTE, BACKING_HUGE2M_SHARED,
 		BACKING_MIXED,
 	};
 	static const uint32_t at_a_time[] = { 1, 7, 0, UINT32_MAX };
@@ -265,7 +265,7 @@ void add_extents_tests(void)
 
 	for (i = 0; i < ARRAY_SIZE(backings); i++)
 		test_add(test_backing, &backings[i], "%s: what is said is what there is",
-			 backing_name[backings[i]]);
+			 backing_name(backings[i]));
 	for (i = 0; i < ARRAY_SIZE(at_a_time) && !on_stock; i++)
 		test_add(test_pages, &at_a_time[i], "extents by %s at a time", names[i]);
 }

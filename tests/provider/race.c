@@ -195,7 +195,7 @@ static void *ask(void *arg)
 static void choose_shapes(void)
 {
 	static const size_t lens[SHAPES] = { 64 * SZ_4K, 5 * SZ_4K + 77, SZ_2M };
-	static const char *const names[SHAPES] = { "frag", "frag", "huge2m" };
+	static const char *const names[SHAPES] = { "frag", "frag", "huge2m-shared" };
 	int i;
 
 	for (i = 0; i < SHAPES; i++) {

@@ -134,10 +134,10 @@ void regions_open(void)
 		[BACKING_FRAG] = 32 * MIB,
 		[BACKING_THP] = 8 * MIB,
 		[BACKING_THP_PTE] = 4 * MIB,
-		[BACKING_HUGE2M] = 8 * MIB,
+		[BACKING_HUGE2M_SHARED] = 8 * MIB,
 		[BACKING_MIXED] = 8 * MIB,
 	};
-	char *frag;
+	char *frag, *huge;
 	int i;
 
 	arena_open();
@@ -145,13 +145,14 @@ void regions_open(void)
 		if (!len[i])
 			continue;
 		if (buf_open(&bufs[i], i, len[i]))
-			die("no %zu bytes of %s", len[i], backing_name[i]);
-		if (!region_reg(backing_name[i], bufs[i].addr, len[i], ACCESS_ALL))
-			die("cannot register %zu bytes of %s: %m", len[i], backing_name[i]);
+			die("no %zu bytes of %s", len[i], backing_name(i));
+		if (!region_reg(backing_name(i), bufs[i].addr, len[i], ACCESS_ALL))
+			die("cannot register %zu bytes of %s: %m", len[i], backing_name(i));
 	}
 	frag = bufs[BACKING_FRAG].addr;
+	huge = bufs[BACKING_HUGE2M_SHARED].addr;
 	if (!region_reg("unaligned", frag + 123, 77 * SZ_4K + 5, ACCESS_ALL) ||
-	    !region_reg("in a huge page", bufs[BACKING_HUGE2M].addr + SZ_2M - 7, 9, ACCESS_ALL) ||
+	    !region_reg("in a huge page", huge + SZ_2M - 7, 9, ACCESS_ALL) ||
 	    !region_reg("one byte", frag + SZ_4K - 1, 1, 0) ||
 	    !region_reg("no bytes", frag + 5, 0, 0))
 		die("cannot register parts of a buffer: %m");

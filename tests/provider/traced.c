@@ -106,7 +106,7 @@ int main(void)
 
 	stay_on_this_cpu();
 	rdma_device.open();
-	if (buf_open(&buf, BACKING_HUGE2M, LEN))
+	if (buf_open(&buf, BACKING_HUGE2M_SHARED, LEN))
 		die("cannot have 64 MiB in 2 MiB pages");
 	register_once(buf.addr);
 	register_badly(buf.addr + LEN);

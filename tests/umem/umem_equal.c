@@ -26,12 +26,12 @@
 
 struct kind {
 	const char *name;
-	int (*open)(struct buf *buf, enum backing backing);
-	enum backing backing;
+	int (*open)(struct buf *buf, enum backing_kind backing);
+	enum backing_kind backing;
 	bool read_only;
 };
 
-static int open_backing(struct buf *buf, enum backing backing)
+static int open_backing(struct buf *buf, enum backing_kind backing)
 {
 	return buf_open(buf, backing, LEN);
 }
@@ -49,14 +49,14 @@ static int open_at(struct buf *buf, int prot, int flags, int fd)
 }
 
 /* Pages that pinning has to get. */
-static int open_untouched(struct buf *buf, enum backing backing)
+static int open_untouched(struct buf *buf, enum backing_kind backing)
 {
 	(void)backing;
 	return open_at(buf, RW, ANON, -1);
 }
 
 /* The file's pages are mapped; pinning, for reading too, has to copy them. */
-static int open_private(struct buf *buf, enum backing backing)
+static int open_private(struct buf *buf, enum backing_kind backing)
 {
 	int fd = memfd_create("umem", MFD_CLOEXEC), err;
 
@@ -70,7 +70,7 @@ static int open_private(struct buf *buf, enum backing backing)
 	return err;
 }
 
-static int open_file(struct buf *buf, enum backing backing)
+static int open_file(struct buf *buf, enum backing_kind backing)
 {
 	int fd = ext4_file(LEN), err;
 
@@ -87,7 +87,7 @@ static const struct kind kinds[] = {
 	{ "fragmented", open_backing, BACKING_FRAG, false },
 	{ "thp", open_backing, BACKING_THP, false },
 	{ "thp by base pages", open_backing, BACKING_THP_PTE, false },
-	{ "2M", open_backing, BACKING_HUGE2M, false },
+	{ "2M", open_backing, BACKING_HUGE2M_SHARED, false },
 	{ "1G", open_backing, BACKING_HUGE1G, false },
 	{ "mixed", open_backing, BACKING_MIXED, false },
 	{ "untouched", open_untouched, 0, false },
@@ -594,7 +594,7 @@ static int count_dirty(const char *addr, size_t step, size_t *dirty)
 static int test_dirty(const void *arg)
 {
 	static const struct {
-		enum backing backing;
+		enum backing_kind backing;
 		size_t step;
 	} kind[] = { { BACKING_4K, SZ_4K }, { BACKING_THP, SZ_2M } };
 	bool phyr = arg, writable;

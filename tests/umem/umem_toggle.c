@@ -154,8 +154,8 @@ static void *work(void *arg)
 
 static int open_worker(struct worker *w, unsigned int id)
 {
-	static const enum backing backing[SLOTS] = {
-		BACKING_FRAG, BACKING_THP, BACKING_HUGE2M, BACKING_4K,
+	static const enum backing_kind backing[SLOTS] = {
+		BACKING_FRAG, BACKING_THP, BACKING_HUGE2M_SHARED, BACKING_4K,
 	};
 	size_t i;
 

@@ -602,7 +602,7 @@ static int test_queue_memory(const void *arg)
 /* A large registration that fails at its very end gives back everything. */
 static int test_late_failure(const void *arg)
 {
-	enum backing backing = (enum backing)(uintptr_t)arg;
+	enum backing_kind backing = (enum backing_kind)(uintptr_t)arg;
 	struct buf buf;
 	char name[64];
 	int err;
@@ -610,7 +610,7 @@ static int test_late_failure(const void *arg)
 	err = buf_open(&buf, backing, 8 * MIB);
 	if (err)
 		return err;
-	snprintf(name, sizeof(name), "late-failure-%s", backing_name[backing]);
+	snprintf(name, sizeof(name), "late-failure-%s", backing_name(backing));
 	/* Behind the memory the reservation goes on: PROT_NONE. */
 	err = try(name, buf.addr, buf.len + 1, WRITABLE, (struct may){ EFAULT, EFAULT });
 	if (!err)
@@ -642,8 +642,10 @@ int main(int argc, char **argv)
 		.option = option,
 		.watchdog_s = 120,
 	};
-	static const enum backing late[] = { BACKING_4K, BACKING_FRAG, BACKING_THP,
-					     BACKING_THP_PTE, BACKING_HUGE2M, BACKING_MIXED };
+	static const enum backing_kind late[] = {
+		BACKING_4K, BACKING_FRAG, BACKING_THP, BACKING_THP_PTE, BACKING_HUGE2M_SHARED,
+		BACKING_MIXED,
+	};
 	unsigned int i;
 
 	file_dir = "/var/tmp";
@@ -664,6 +666,6 @@ int main(int argc, char **argv)
 	test_add(test_queue_memory, NULL, "queue-memory");
 	for (i = 0; i < ARRAY_SIZE(late); i++)
 		test_add(test_late_failure, (void *)(uintptr_t)late[i], "late-failure-%s",
-			 backing_name[late[i]]);
+			 backing_name(late[i]));
 	return test_run();
 }

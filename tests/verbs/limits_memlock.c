@@ -56,7 +56,7 @@ enum confine {
 struct script {
 	const char *name;
 	enum confine confine;
-	enum backing backing;
+	enum backing_kind backing;
 	rlim_t limit;
 	struct step step[MAX_STEPS];
 };
@@ -147,12 +147,12 @@ static const struct script scripts[] = {
 	{ "thp-hole-at-end", NO_CAP, BACKING_THP, NO_LIMIT, { REG_FAILS(0, 5, MEM_LEN, EFAULT) } },
 	{ "thp-pte-part", NO_CAP, BACKING_THP_PTE, 300 * P,
 	  { REG(0, SZ_2M - 150 * P + 1, 299 * P), REG_FAILS(1, 0, 1, ENOMEM), DEREG(0) } },
-	{ "huge2m-exact", NO_CAP, BACKING_HUGE2M, 2 * SZ_2M,
+	{ "huge2m-exact", NO_CAP, BACKING_HUGE2M_SHARED, 2 * SZ_2M,
 	  { REG(0, 0, 2 * SZ_2M), REG_FAILS(1, 0, 1, ENOMEM), DEREG(0),
 	    REG(0, SZ_2M / 2, 2 * SZ_2M), DEREG(0) } },
-	{ "huge2m-part", NO_CAP, BACKING_HUGE2M, P,
+	{ "huge2m-part", NO_CAP, BACKING_HUGE2M_SHARED, P,
 	  { REG(0, SZ_2M + 5 * P + 1, P - 1), REG_FAILS(1, 0, 1, ENOMEM), DEREG(0) } },
-	{ "huge2m-hole-at-end", NO_CAP, BACKING_HUGE2M, NO_LIMIT,
+	{ "huge2m-hole-at-end", NO_CAP, BACKING_HUGE2M_SHARED, NO_LIMIT,
 	  { REG_FAILS(0, 5, MEM_LEN, EFAULT) } },
 	{ "mixed", NO_CAP, BACKING_MIXED, MEM_LEN,
 	  { REG(0, 3, MEM_LEN - 3), REG_FAILS(1, 0, 1, ENOMEM), DEREG(0),
@@ -189,12 +189,12 @@ static void confine(struct child *c, const struct script *s)
 }
 
 /* MEM_LEN bytes, behind them nothing; of base pages there are 2 MiB and a hole. */
-static char *get_memory(struct child *c, enum backing backing)
+static char *get_memory(struct child *c, enum backing_kind backing)
 {
 	struct buf buf;
 
 	if (buf_open(&buf, backing, MEM_LEN))
-		child_die(c, "no memory of kind %s", backing_name[backing]);
+		child_die(c, "no memory of kind %s", backing_name(backing));
 	if (backing == BACKING_4K && munmap(buf.addr + HOLE, MEM_LEN - HOLE))
 		child_die(c, "munmap: %m");
 	return buf.addr;

@@ -18,7 +18,7 @@ struct pair pair;
 
 static struct buf locals[BACKING_COUNT], remotes[BACKING_COUNT];
 
-static struct buf *get_buf(struct buf *bufs, enum backing backing, uint16_t seed)
+static struct buf *get_buf(struct buf *bufs, enum backing_kind backing, uint16_t seed)
 {
 	struct buf *buf = &bufs[backing];
 
@@ -30,12 +30,12 @@ static struct buf *get_buf(struct buf *bufs, enum backing backing, uint16_t seed
 	return buf;
 }
 
-struct buf *local_buf(enum backing backing)
+struct buf *local_buf(enum backing_kind backing)
 {
 	return get_buf(locals, backing, SEED_LOCAL);
 }
 
-struct buf *remote_buf(enum backing backing)
+struct buf *remote_buf(enum backing_kind backing)
 {
 	return get_buf(remotes, backing, SEED_REMOTE);
 }

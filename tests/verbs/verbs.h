@@ -14,8 +14,8 @@ extern struct pair pair;
  * Two buffers of every backing, filled with different patterns; NULL after fail(). They live as
  * long as the program. Every test leaves them as it found them, which buf_check() proves.
  */
-struct buf *local_buf(enum backing backing);
-struct buf *remote_buf(enum backing backing);
+struct buf *local_buf(enum backing_kind backing);
+struct buf *remote_buf(enum backing_kind backing);
 
 /* Messages keep away from the ends of a buffer, so that bytes beyond a region can be checked. */
 #define MARGIN		(4 * SZ_4K)

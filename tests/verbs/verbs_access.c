@@ -21,7 +21,7 @@ struct scene {
 	uint64_t start, end;		/* addresses of the remote region */
 };
 
-static int scene_open(struct scene *s, enum backing kind, int laccess, int raccess)
+static int scene_open(struct scene *s, enum backing_kind kind, int laccess, int raccess)
 {
 	*s = (struct scene){ .l = local_buf(kind), .r = remote_buf(kind) };
 	if (!s->l || !s->r)
@@ -88,7 +88,7 @@ static int test_bounds(const void *arg)
 	size_t i, len;
 	int err;
 
-	err = scene_open(&s, (enum backing)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE, ACCESS_ALL);
+	err = scene_open(&s, (enum backing_kind)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE, ACCESS_ALL);
 	if (err)
 		goto out;
 	for (i = 0; i < ARRAY_SIZE(ops); i++) {
@@ -131,7 +131,7 @@ static int test_keys(const void *arg)
 	size_t i;
 	int err;
 
-	err = scene_open(&s, (enum backing)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE, ACCESS_ALL);
+	err = scene_open(&s, (enum backing_kind)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE, ACCESS_ALL);
 	gone = err ? NULL : mr_reg((void *)s.start, s.end - s.start, ACCESS_ALL);
 	if (!gone) {
 		err = FAILED;
@@ -185,7 +185,7 @@ static int test_rights(const void *arg)
 	int err = PASSED;
 
 	for (i = 0; i < ARRAY_SIZE(cases) && !err; i++) {
-		err = scene_open(&s, (enum backing)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE,
+		err = scene_open(&s, (enum backing_kind)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE,
 				 cases[i].access);
 		if (!err)
 			/* Soft-iWARP checks no right to read: siw_qp_sq_proc_tx(). */
@@ -219,8 +219,9 @@ static int test_local_violation(const void *arg)
 	struct ibv_sge local;
 	int err;
 
-	err = scene_open(&s, (enum backing)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE, ACCESS_ALL) ?:
-	      scene_open(&ro, (enum backing)(uintptr_t)arg, 0, ACCESS_ALL);
+	err = scene_open(&s, (enum backing_kind)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE,
+			 ACCESS_ALL) ?:
+	      scene_open(&ro, (enum backing_kind)(uintptr_t)arg, 0, ACCESS_ALL);
 	if (err)
 		goto out;
 
@@ -273,7 +274,7 @@ static int test_recv_violation(const void *arg)
 	struct scene s;
 	int err;
 
-	err = scene_open(&s, (enum backing)(uintptr_t)arg, 0, IBV_ACCESS_REMOTE_READ);
+	err = scene_open(&s, (enum backing_kind)(uintptr_t)arg, 0, IBV_ACCESS_REMOTE_READ);
 	if (err)
 		goto out;
 	from = local_sge(&s, 64);
@@ -351,7 +352,7 @@ static int test_prot_read(const void *arg)
 
 	if (!local_buf(BACKING_4K))
 		return FAILED;
-	err = buf_open(&buf, (enum backing)(uintptr_t)arg, SZ_2M * 4);
+	err = buf_open(&buf, (enum backing_kind)(uintptr_t)arg, SZ_2M * 4);
 	if (err)
 		return err;
 	buf_fill(&buf, 42);
@@ -443,7 +444,7 @@ static int test_other_pd(const void *arg)
 	struct scene s;
 	int err;
 
-	err = scene_open(&s, (enum backing)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE, ACCESS_ALL);
+	err = scene_open(&s, (enum backing_kind)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE, ACCESS_ALL);
 	if (err)
 		goto out;
 	if (!pd) {
@@ -486,7 +487,7 @@ static int test_rereg_access(const void *arg)
 	struct scene s;
 	int err;
 
-	err = scene_open(&s, (enum backing)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE, ACCESS_ALL);
+	err = scene_open(&s, (enum backing_kind)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE, ACCESS_ALL);
 	if (err)
 		goto out;
 	err = rereg_says(&s, 0, flag, NULL, 0, IBV_ACCESS_REMOTE_READ) ?:
@@ -529,7 +530,7 @@ static int test_rereg_pd(const void *arg)
 	struct scene s;
 	int err;
 
-	err = scene_open(&s, (enum backing)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE, ACCESS_ALL);
+	err = scene_open(&s, (enum backing_kind)(uintptr_t)arg, IBV_ACCESS_LOCAL_WRITE, ACCESS_ALL);
 	if (err)
 		goto out;
 	if (!pd) {
@@ -557,7 +558,7 @@ out:
 /* A region may be addressed from any I/O address with the same offset in a page. */
 static int test_iova(const void *arg)
 {
-	enum backing backing = (enum backing)(uintptr_t)arg;
+	enum backing_kind backing = (enum backing_kind)(uintptr_t)arg;
 	struct buf *l = local_buf(backing), *r = remote_buf(backing);
 	size_t start = MARGIN + 1234, len, off, n = 9000;
 	struct ibv_mr *lmr, *mr = NULL;
@@ -613,13 +614,13 @@ out:
 
 void add_access_tests(void)
 {
-	static const enum backing kinds[] = { BACKING_4K, BACKING_THP, BACKING_THP_PTE,
-					      BACKING_HUGE2M, BACKING_MIXED };
+	static const enum backing_kind kinds[] = { BACKING_4K, BACKING_THP, BACKING_THP_PTE,
+						   BACKING_HUGE2M_SHARED, BACKING_MIXED };
 	unsigned int i;
 
 	for (i = 0; i < BACKING_COUNT; i++) {
 		const void *arg = (void *)(uintptr_t)i;
-		const char *name = backing_name[i];
+		const char *name = backing_name(i);
 
 		test_add(test_bounds, arg, "bounds of a region on %s", name);
 		test_add(test_keys, arg, "wrong and released keys on %s", name);
@@ -633,7 +634,7 @@ void add_access_tests(void)
 	}
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		test_add(test_prot_read, (void *)(uintptr_t)kinds[i],
-			 "read-only memory of kind %s", backing_name[kinds[i]]);
+			 "read-only memory of kind %s", backing_name(kinds[i]));
 	test_add(test_shared_prot_read, NULL, "read-only shared memory");
 	test_add(test_untouched, NULL, "untouched base pages read as zeros");
 	test_add(test_untouched, "huge", "untouched huge pages read as zeros");

@@ -109,7 +109,7 @@ static int transfer(enum op op, struct region *l, size_t loff, struct region *r,
 
 struct between {
 	enum op op;
-	enum backing local, remote;
+	enum backing_kind local, remote;
 };
 
 /*
@@ -188,7 +188,7 @@ static int test_transfer(const void *arg)
 /* Every byte of a region in one message, so that no page of it can be a wrong one. */
 static int test_whole(const void *arg)
 {
-	enum backing backing = (enum backing)(uintptr_t)arg;
+	enum backing_kind backing = (enum backing_kind)(uintptr_t)arg;
 	struct region l = {}, r = {};
 	size_t len;
 	int err;
@@ -221,7 +221,7 @@ struct pieces {
 	size_t total;
 };
 
-static int pieces_open(struct pieces *p, struct buf *(*get)(enum backing backing), int access)
+static int pieces_open(struct pieces *p, struct buf *(*get)(enum backing_kind backing), int access)
 {
 	int i, err = PASSED;
 
@@ -303,7 +303,7 @@ static int pieces_check(struct pieces *p, const char *stream)
 		for (j = 0; j < len && !err; j++)
 			if (buf->addr[p->off[i] + j] != stream[j])
 				err = fail("piece %d (%s), byte %zu of %zu: 0x%02hhx, not 0x%02hhx",
-					   i, backing_name[buf->backing], j, len,
+					   i, backing_name(buf->backing), j, len,
 					   buf->addr[p->off[i] + j], stream[j]);
 		pattern_fill(buf->addr + p->off[i], buf->seed, p->off[i], len);
 		stream += len;
@@ -332,7 +332,7 @@ static const struct {
 
 static int test_gather_write(const void *arg)
 {
-	struct buf *target = remote_buf((enum backing)(uintptr_t)arg);
+	struct buf *target = remote_buf((enum backing_kind)(uintptr_t)arg);
 	size_t i, off = SZ_2M - 5001;
 	static char stream[2 * MIB];
 	struct region r = {};
@@ -356,7 +356,7 @@ static int test_gather_write(const void *arg)
 
 static int test_scatter_read(const void *arg)
 {
-	struct buf *source = remote_buf((enum backing)(uintptr_t)arg);
+	struct buf *source = remote_buf((enum backing_kind)(uintptr_t)arg);
 	size_t i, off = SZ_2M - 5001;
 	static char stream[2 * MIB];
 	struct region r = {};
@@ -446,7 +446,7 @@ static int test_inline(const void *arg)
 	size_t i, off;
 	int err;
 
-	err = region_open(&r, remote_buf((enum backing)(uintptr_t)arg), 3, 5, ACCESS_ALL);
+	err = region_open(&r, remote_buf((enum backing_kind)(uintptr_t)arg), 3, 5, ACCESS_ALL);
 	for (i = 0; i < ARRAY_SIZE(lens) && lens[i] <= dev.max_inline && !err; i++) {
 		off = SZ_2M - lens[i] / 2;
 		err = inline_one(IBV_WR_SEND, &r, off, lens[i]) ?:
@@ -490,7 +490,7 @@ static struct ibv_qp *ud_qp(struct ibv_cq *cq)
 /* A datagram's first 40 bytes in the receive buffer are its header: the data lies after it. */
 static int test_datagram(const void *arg)
 {
-	enum backing backing = (enum backing)(uintptr_t)arg;
+	enum backing_kind backing = (enum backing_kind)(uintptr_t)arg;
 	struct ibv_ah_attr ah_attr = {
 		.is_global = 1,
 		.port_num = 1,
@@ -558,18 +558,18 @@ void add_data_tests(void)
 			for (r = 0; r < BACKING_COUNT; r++) {
 				*b = (struct between){ .op = op, .local = l, .remote = r };
 				test_add(test_transfer, b++, "%s local %s remote %s", op_name[op],
-					 backing_name[l], backing_name[r]);
+					 backing_name(l), backing_name(r));
 			}
 		}
 	}
 	for (r = 0; r < BACKING_COUNT; r++) {
 		const void *arg = (void *)(uintptr_t)r;
 
-		test_add(test_whole, arg, "whole region on %s", backing_name[r]);
-		test_add(test_gather_write, arg, "write gathered to %s", backing_name[r]);
-		test_add(test_scatter_read, arg, "read scattered from %s", backing_name[r]);
-		test_add(test_inline, arg, "inline to %s", backing_name[r]);
-		test_add(test_datagram, arg, "datagram on %s", backing_name[r]);
+		test_add(test_whole, arg, "whole region on %s", backing_name(r));
+		test_add(test_gather_write, arg, "write gathered to %s", backing_name(r));
+		test_add(test_scatter_read, arg, "read scattered from %s", backing_name(r));
+		test_add(test_inline, arg, "inline to %s", backing_name(r));
+		test_add(test_datagram, arg, "datagram on %s", backing_name(r));
 	}
 	test_add(test_gather_send_scatter, NULL, "send gathered, received scattered");
 }

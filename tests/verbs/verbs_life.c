@@ -42,7 +42,7 @@ enum { MANY = 128 };
  */
 static int test_overlap(const void *arg)
 {
-	enum backing backing = (enum backing)(uintptr_t)arg;
+	enum backing_kind backing = (enum backing_kind)(uintptr_t)arg;
 	struct buf *l = local_buf(BACKING_4K), *r = remote_buf(backing);
 	struct ibv_mr *mr[MANY] = {}, *lmr = reg_local(l);
 	size_t off[MANY], len[MANY], n;
@@ -88,7 +88,7 @@ static int test_same_folio(const void *arg)
 		0, 1, 4095, 4096, 4097, 65536 - 1, SZ_2M / 2 + 5, SZ_2M - 4097, SZ_2M - 4096,
 		SZ_2M - 4095, SZ_2M - 1, SZ_2M, SZ_2M + 1, SZ_2M + 4095,
 	};
-	enum backing backing = (enum backing)(uintptr_t)arg;
+	enum backing_kind backing = (enum backing_kind)(uintptr_t)arg;
 	struct buf *l = local_buf(BACKING_4K), *r = remote_buf(backing);
 	struct ibv_mr *mr[ARRAY_SIZE(offs)] = {}, *lmr = reg_local(l);
 	size_t i, len = 9001;
@@ -122,7 +122,7 @@ enum { LOOPS = 100 };
 
 static int test_loop(const void *arg)
 {
-	enum backing backing = (enum backing)(uintptr_t)arg;
+	enum backing_kind backing = (enum backing_kind)(uintptr_t)arg;
 	struct buf *l = local_buf(BACKING_4K), *r = remote_buf(backing);
 	struct ibv_mr *mr = NULL, *lmr = reg_local(l);
 	size_t off, len, at, n;
@@ -157,13 +157,13 @@ out:
 /* --- fork --------------------------------------------------------------------------------- */
 
 /* Private memory, so that fork() shares it copy-on-write. */
-static int open_private(struct buf *buf, enum backing backing)
+static int open_private(struct buf *buf, enum backing_kind backing)
 {
 	int err;
 
-	if (backing != BACKING_HUGE2M)
+	if (backing != BACKING_HUGE2M_SHARED)
 		return buf_open(buf, backing, 2 * SZ_2M);
-	/* BACKING_HUGE2M is shared memory; here it has to be private. */
+	/* BACKING_HUGE2M_SHARED is shared memory; here it has to be private. */
 	*buf = (struct buf){ .backing = backing, .len = 2 * SZ_2M };
 	buf->addr = map_reserve(buf->len, SZ_2M, &buf->map, &buf->map_len);
 	err = map_fixed(buf->addr, buf->len, PROT_READ | PROT_WRITE,
@@ -178,7 +178,7 @@ static int open_private(struct buf *buf, enum backing backing)
 enum child { CHILD_EXITS, CHILD_WRITES, CHILD_STAYS };
 
 struct fork_case {
-	enum backing backing;
+	enum backing_kind backing;
 	enum child child;
 };
 
@@ -343,7 +343,7 @@ static const char *const going_name[] = {
 };
 
 struct going_case {
-	enum backing backing;
+	enum backing_kind backing;
 	enum going going;
 };
 
@@ -435,13 +435,14 @@ void add_life_tests(void)
 		{ BACKING_THP, CHILD_EXITS }, { BACKING_THP, CHILD_WRITES },
 		{ BACKING_THP, CHILD_STAYS },
 		{ BACKING_THP_PTE, CHILD_WRITES }, { BACKING_THP_PTE, CHILD_STAYS },
-		{ BACKING_HUGE2M, CHILD_EXITS }, { BACKING_HUGE2M, CHILD_WRITES },
-		{ BACKING_HUGE2M, CHILD_STAYS },
+		{ BACKING_HUGE2M_SHARED, CHILD_EXITS }, { BACKING_HUGE2M_SHARED, CHILD_WRITES },
+		{ BACKING_HUGE2M_SHARED, CHILD_STAYS },
 	};
 	static const char *const child_does[] = { "exits", "writes", "stays" };
-	static const enum backing fork_backing[] = { BACKING_4K, BACKING_THP, BACKING_THP_PTE,
-						     BACKING_HUGE2M };
-	static const enum backing going_backing[] = { BACKING_4K, BACKING_THP, BACKING_THP_PTE };
+	static const enum backing_kind fork_backing[] = { BACKING_4K, BACKING_THP, BACKING_THP_PTE,
+							  BACKING_HUGE2M_SHARED };
+	static const enum backing_kind going_backing[] = { BACKING_4K, BACKING_THP,
+							   BACKING_THP_PTE };
 	static struct fork_case after[ARRAY_SIZE(fork_backing)];
 	static struct going_case going[ARRAY_SIZE(going_backing) * ARRAY_SIZE(going_name)];
 	unsigned int i, j, n = 0;
@@ -449,23 +450,23 @@ void add_life_tests(void)
 	for (i = 0; i < BACKING_COUNT; i++) {
 		const void *arg = (void *)(uintptr_t)i;
 
-		test_add(test_overlap, arg, "%d regions overlap on %s", MANY, backing_name[i]);
-		test_add(test_same_folio, arg, "regions in the same folio on %s", backing_name[i]);
-		test_add(test_loop, arg, "registered %d times on %s", LOOPS, backing_name[i]);
+		test_add(test_overlap, arg, "%d regions overlap on %s", MANY, backing_name(i));
+		test_add(test_same_folio, arg, "regions in the same folio on %s", backing_name(i));
+		test_add(test_loop, arg, "registered %d times on %s", LOOPS, backing_name(i));
 	}
 	for (i = 0; i < ARRAY_SIZE(forks); i++)
 		test_add(test_fork, &forks[i], "fork, child %s, %s", child_does[forks[i].child],
-			 backing_name[forks[i].backing]);
+			 backing_name(forks[i].backing));
 	for (i = 0; i < ARRAY_SIZE(fork_backing); i++) {
 		after[i].backing = fork_backing[i];
 		test_add(test_reg_after_fork, &after[i], "registered after fork, %s",
-			 backing_name[fork_backing[i]]);
+			 backing_name(fork_backing[i]));
 	}
 	for (i = 0; i < ARRAY_SIZE(going_backing); i++) {
 		for (j = 0; j < ARRAY_SIZE(going_name); j++, n++) {
 			going[n] = (struct going_case){ going_backing[i], j };
 			test_add(test_going, &going[n], "memory %s, %s", going_name[j],
-				 backing_name[going_backing[i]]);
+				 backing_name(going_backing[i]));
 		}
 	}
 }

@@ -26,7 +26,7 @@ struct words {
 	int count;
 };
 
-static int words_open(struct words *w, enum backing kind, int access)
+static int words_open(struct words *w, enum backing_kind kind, int access)
 {
 	size_t len;
 
@@ -139,7 +139,7 @@ static int test_fetch_add(const void *arg)
 	struct words w;
 	int i, err;
 
-	err = words_open(&w, (enum backing)(uintptr_t)arg, ACCESS_ALL);
+	err = words_open(&w, (enum backing_kind)(uintptr_t)arg, ACCESS_ALL);
 	for (i = 0; i < w.count && !err; i++)
 		err = atomic_ok(&w, IBV_WR_ATOMIC_FETCH_AND_ADD, w.off[i], add, 0,
 				word_at(w.buf, w.off[i]) + add);
@@ -153,7 +153,7 @@ static int test_cmp_swap(const void *arg)
 	uint64_t word;
 	int i, err;
 
-	err = words_open(&w, (enum backing)(uintptr_t)arg, ACCESS_ALL);
+	err = words_open(&w, (enum backing_kind)(uintptr_t)arg, ACCESS_ALL);
 	for (i = 0; i < w.count && !err; i++) {
 		word = word_at(w.buf, w.off[i]);
 		err = atomic_ok(&w, IBV_WR_ATOMIC_CMP_AND_SWP, w.off[i], word, swap, swap) ?:
@@ -168,7 +168,7 @@ static int test_atomic_refused(const void *arg)
 	uint64_t start, end;
 	int i, err;
 
-	err = words_open(&w, (enum backing)(uintptr_t)arg, ACCESS_ALL);
+	err = words_open(&w, (enum backing_kind)(uintptr_t)arg, ACCESS_ALL);
 	if (err)
 		goto out;
 	start = (uintptr_t)w.buf->addr + START;
@@ -192,7 +192,8 @@ static int test_atomic_no_right(const void *arg)
 	struct words w;
 	int err;
 
-	err = words_open(&w, (enum backing)(uintptr_t)arg, ACCESS_ALL & ~IBV_ACCESS_REMOTE_ATOMIC);
+	err = words_open(&w, (enum backing_kind)(uintptr_t)arg,
+			 ACCESS_ALL & ~IBV_ACCESS_REMOTE_ATOMIC);
 	if (!err)
 		err = atomic_refused(&w, (uintptr_t)w.buf->addr + START, IBV_WC_REM_ACCESS_ERR);
 	return words_close(&w, err);
@@ -236,7 +237,7 @@ static int test_atomic_write(const void *arg)
 
 	if (!have(IB_UVERBS_DEVICE_ATOMIC_WRITE))
 		return lacks("atomic write");
-	err = words_open(&w, (enum backing)(uintptr_t)arg, ACCESS_ALL);
+	err = words_open(&w, (enum backing_kind)(uintptr_t)arg, ACCESS_ALL);
 	if (err)
 		goto out;
 	for (i = 0; i < w.count; i++) {
@@ -300,7 +301,8 @@ static int test_flush(const void *arg)
 
 	if (!have(IB_UVERBS_DEVICE_FLUSH_GLOBAL))
 		return lacks("flush");
-	err = words_open(&w, (enum backing)(uintptr_t)arg, ACCESS_ALL | IBV_ACCESS_FLUSH_GLOBAL);
+	err = words_open(&w, (enum backing_kind)(uintptr_t)arg,
+			 ACCESS_ALL | IBV_ACCESS_FLUSH_GLOBAL);
 	if (err)
 		goto out;
 	start = (uintptr_t)w.buf->addr + START;
@@ -328,7 +330,7 @@ static int test_flush_no_right(const void *arg)
 
 	if (!have(IB_UVERBS_DEVICE_FLUSH_GLOBAL))
 		return lacks("flush");
-	err = words_open(&w, (enum backing)(uintptr_t)arg, ACCESS_ALL);
+	err = words_open(&w, (enum backing_kind)(uintptr_t)arg, ACCESS_ALL);
 	if (!err)
 		err = flush_refused((uintptr_t)w.buf->addr + START, w.mr->rkey, 8,
 				    IBV_FLUSH_GLOBAL);
@@ -341,7 +343,7 @@ void add_sync_tests(void)
 
 	for (i = 0; i < BACKING_COUNT; i++) {
 		const void *arg = (void *)(uintptr_t)i;
-		const char *name = backing_name[i];
+		const char *name = backing_name(i);
 
 		test_add(test_fetch_add, arg, "fetch and add on %s", name);
 		test_add(test_cmp_swap, arg, "compare and swap on %s", name);

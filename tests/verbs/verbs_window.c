@@ -16,7 +16,7 @@ struct scene {
 	size_t start, len;	/* of the window: an offset in the buffer */
 };
 
-static int scene_open(struct scene *s, enum backing kind, enum ibv_mw_type type)
+static int scene_open(struct scene *s, enum backing_kind kind, enum ibv_mw_type type)
 {
 	*s = (struct scene){ .l = local_buf(kind), .r = remote_buf(kind) };
 	if (!dev.attr.orig_attr.max_mw)
@@ -108,7 +108,7 @@ static int test_type1(const void *arg)
 	uint32_t old;
 	int err;
 
-	err = scene_open(&s, (enum backing)(uintptr_t)arg, IBV_MW_TYPE_1);
+	err = scene_open(&s, (enum backing_kind)(uintptr_t)arg, IBV_MW_TYPE_1);
 	if (err)
 		goto out;
 	/* Not bound yet. */
@@ -217,7 +217,7 @@ static int test_type2(const void *arg)
 	struct scene s;
 	int err;
 
-	err = scene_open(&s, (enum backing)(uintptr_t)arg, IBV_MW_TYPE_2);
+	err = scene_open(&s, (enum backing_kind)(uintptr_t)arg, IBV_MW_TYPE_2);
 	if (err)
 		goto out;
 	err = refused(&s, IBV_WR_RDMA_READ, s.mw->rkey, s.start, 8) ?:
@@ -258,7 +258,7 @@ static int test_bind_refused(const void *arg)
 	struct scene s;
 	int err;
 
-	err = scene_open(&s, (enum backing)(uintptr_t)arg, IBV_MW_TYPE_2);
+	err = scene_open(&s, (enum backing_kind)(uintptr_t)arg, IBV_MW_TYPE_2);
 	if (err)
 		goto out;
 	s.start = MARGIN - 1;
@@ -318,7 +318,7 @@ static int test_window_atomic(const void *arg)
 	uint64_t *word, before;
 	int err;
 
-	err = scene_open(&s, (enum backing)(uintptr_t)arg, IBV_MW_TYPE_1);
+	err = scene_open(&s, (enum backing_kind)(uintptr_t)arg, IBV_MW_TYPE_1);
 	if (err)
 		goto out;
 	err = bind1(&s, s.len, IBV_ACCESS_REMOTE_ATOMIC, IBV_WC_SUCCESS);
@@ -349,7 +349,7 @@ void add_window_tests(void)
 
 	for (i = 0; i < BACKING_COUNT; i++) {
 		const void *arg = (void *)(uintptr_t)i;
-		const char *name = backing_name[i];
+		const char *name = backing_name(i);
 
 		test_add(test_type1, arg, "window of type 1 on %s", name);
 		test_add(test_type2, arg, "window of type 2 on %s", name);

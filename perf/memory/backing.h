@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Memory of a chosen kind, for the benchmarks and the tests.
+ *
+ *	backing.c	the kinds, and how one is made: reserve address space, map, fault in
+ *	anon.c		anonymous memory: base pages, huge pages of all sizes, malloc()'s heap
+ *	hugetlb.c	huge pages from the reserved pools
+ *	file.c		pages of files, on tmpfs and on a disk
+ *	fault.c		faulting memory in
+ *	setting.c	which transparent huge pages the kernel hands out
+ *	look.c		what the kernel says of memory that is there
+ *	reason.h	how a part says what went wrong
+ */
+#ifndef PERF_MEMORY_BACKING_H
+#define PERF_MEMORY_BACKING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum backing_kind {
+	BACKING_4K,		/* anonymous base pages */
+	BACKING_FRAG,		/* pages of a memfd in random order: hardly any neighbours adjacent */
+	BACKING_THP,		/* anonymous huge pages of the processor's size, mapped by a PMD */
+	BACKING_THP_PTE,	/* the same pages, mapped by PTEs */
+	BACKING_HUGE2M_SHARED,	/* 2 MiB of a memfd from the pool, no two neighbours adjacent */
+	BACKING_HUGE1G,		/* 1 GiB from the pool */
+	BACKING_MIXED,		/* 2 MiB each of 4k, thp, huge2m-shared and frag */
+	BACKING_HUGE2M,		/* 2 MiB from the pool */
+	BACKING_MALLOC,		/* from malloc()'s heap, in what pages it is given */
+	BACKING_MTHP16K,	/* anonymous, up to 1 MiB, each twice the one before */
+	BACKING_MTHP32K,
+	BACKING_MTHP64K,
+	BACKING_MTHP128K,
+	BACKING_MTHP256K,
+	BACKING_MTHP512K,
+	BACKING_MTHP1M,
+	BACKING_NR_KINDS
+};
+
+struct backing_spec {
+	enum backing_kind kind;
+	size_t size;		/* bytes wanted; what is mapped is rounded up to whole pages */
+	bool aliased;		/* one huge page, mapped over and over (huge2m and huge1g only) */
+	bool untouched;		/* leave faulting the pages in to the first user, if possible */
+	bool shuffled;		/* touch the pages in random order, so that neighbours are rare */
+	bool exact;		/* all of it must be of its kind, and what can be done for that is done */
+};
+
+struct backing {
+	enum backing_kind kind;
+	size_t page_size;
+	char *start;		/* aligned to page_size, and to 2 MiB at least (not malloc) */
+	size_t len;		/* a multiple of page_size */
+	void *map;		/* address space around it, in which nothing else is (not malloc) */
+	size_t map_len;
+};
+
+const char *backing_name(enum backing_kind kind);
+
+/* The kind of that name; BACKING_NR_KINDS if there is none. */
+enum backing_kind backing_find(const char *name);
+
+/* Whether the memory is left alone by spec.untouched; other kinds are made by touching them. */
+bool backing_can_be_untouched(enum backing_kind kind);
+
+/* Whether spec.shuffled means anything. */
+bool backing_can_be_shuffled(enum backing_kind kind);
+
+/* Whether spec.aliased is possible. */
+bool backing_can_be_aliased(enum backing_kind kind);
+
+/*
+ * Some kinds are made while a setting of the whole machine is changed, namely which sizes of
+ * transparent huge pages the kernel hands out. It is put back at once.
+ *
+ * 0, or -errno with a sentence in @why that says what is wrong and what to do about it. Memory that
+ * the machine does not have is refused here rather than left to the OOM killer.
+ */
+int backing_map(struct backing *b, const struct backing_spec *spec, char *why, size_t why_len);
+
+/*
+ * The same, all of it exactly of its kind, at an address of the caller's choice in place of what is
+ * there. @start and @len are multiples of 2 MiB. Not for malloc and huge1g.
+ */
+int backing_map_at(enum backing_kind kind, char *start, size_t len, char *why, size_t why_len);
+
+void backing_unmap(struct backing *b);
+
+/*
+ * How much of the memory really is in pages of its kind, in percent; or -errno. Less than 100 is
+ * possible for transparent huge pages, of which the kernel promises none.
+ */
+int backing_percent(const struct backing *b);
+
+/*
+ * Address space without memory: returns an address that is a multiple of @align and has @len bytes
+ * behind it, and some on either side of these. All is in [*map, *map + *map_len). NULL with errno if
+ * there is none.
+ */
+void *backing_reserve(size_t len, size_t align, void **map, size_t *map_len);
+
+/* A memfd of @len bytes in huge pages of @page_size from the pool; -1 with errno. */
+int backing_hugetlb_file(size_t page_size, size_t len);
+
+#endif

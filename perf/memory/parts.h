@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * What the makers of memory share; backing.h lists them.
+ *
+ * A maker finds b->page_size, b->len and address space from b->start on, maps memory there and
+ * faults it in. 0, or -errno after refuse(); backing.c then takes all away again.
+ */
+#ifndef PERF_MEMORY_PARTS_H
+#define PERF_MEMORY_PARTS_H
+
+#include "backing.h"
+#include "reason.h"
+
+typedef int (*maker_fn)(struct backing *b, const struct backing_spec *spec,
+			const struct reason *why);
+
+/* anon.c */
+int find_thp_size(size_t *size, const struct reason *why);
+int make_4k(struct backing *b, const struct backing_spec *spec, const struct reason *why);
+int make_malloc(struct backing *b, const struct backing_spec *spec, const struct reason *why);
+int make_mthp(struct backing *b, const struct backing_spec *spec, const struct reason *why);
+int make_thp(struct backing *b, const struct backing_spec *spec, const struct reason *why);
+int make_thp_pte(struct backing *b, const struct backing_spec *spec, const struct reason *why);
+
+/* hugetlb.c */
+int check_hugetlb_size(size_t size, const struct reason *why);
+int make_hugetlb(struct backing *b, const struct backing_spec *spec, const struct reason *why);
+int make_hugetlb_shared(struct backing *b, const struct backing_spec *spec,
+			const struct reason *why);
+
+/* file.c */
+int make_frag(struct backing *b, const struct backing_spec *spec, const struct reason *why);
+
+/* mmap() at this very address, and its refusal in words. */
+int map_here(char *start, size_t len, int prot, int flags, int fd, off_t off,
+	     const struct reason *why);
+
+#endif
