@@ -307,7 +307,12 @@ static int run_bench(const struct bench *bench)
 
 	if (!report_open(&report, bench))
 		return EXIT_FAILED;
-	run_all(bench, &report);
+	report.failed = bench->opts->contend && !contender_start();
+	if (!report.failed) {
+		run_all(bench, &report);
+		if (bench->opts->contend)
+			contender_end();
+	}
 	failed = report.failed;
 	if (!report_close(&report))
 		failed = true;

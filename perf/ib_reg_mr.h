@@ -6,8 +6,10 @@
  *	ib_reg_mr_options.c	the command line
  *	ib_reg_mr_measure.c	one row: registers and releases, takes the times
  *	ib_reg_mr_print.c	table and JSON
+ *	ib_reg_mr_contend.c	the thread of --contend
  *
- * and of memory/: the memory to register; of provider/: nldev.c, what the kernel says of the MR; memlock.c, whether it may be so large.
+ * and of memory/, the memory to register; of provider/: nldev.c, what the kernel says of the MR;
+ * memlock.c, whether it may be so large.
  */
 #ifndef PERF_IB_REG_MR_H
 #define PERF_IB_REG_MR_H
@@ -51,6 +53,7 @@ struct options {
 	bool aliased;
 	bool untouched;
 	bool shuffled;
+	bool contend;
 	size_t offset;
 	size_t iters;			/* 0: as many as fit into about a second */
 	int warmup;			/* negative: a few */
@@ -111,6 +114,10 @@ struct result {
 void measure(const struct bench *bench, enum backing_kind kind, size_t size, struct result *result);
 
 const char *stage_name(enum stage stage);
+
+/* A thread that contends for the address space's lock; false after it was said why not. */
+bool contender_start(void);
+void contender_end(void);
 
 /* Printing */
 

@@ -2,9 +2,10 @@
 /*
  * One row of ib_reg_mr: memory of one kind and size, registered and released over and over.
  *
- * The cycle is: [map fresh memory,] register, release [, unmap]. Only the calls of ibv_reg_mr() and
- * ibv_dereg_mr() are timed. In the very first cycle, which usually is a warm-up, the kernel is
- * asked about the MR between the two.
+ * The cycle is: [map fresh memory,] register, release [, unmap]. Memory is mapped for each cycle
+ * if it shall be untouched, or if the first registration of it leaves other memory behind. Only
+ * the calls of ibv_reg_mr() and ibv_dereg_mr() are timed. In the very first cycle, which usually
+ * is a warm-up, the kernel is asked about the MR between the two.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -34,7 +35,8 @@
 struct row {
 	const struct bench *bench;
 	struct backing_spec spec;
-	struct backing memory;		/* mapped, unless every cycle maps its own */
+	bool fresh;			/* every cycle maps its own memory */
+	struct backing memory;		/* else mapped */
 	size_t cycles;			/* complete ones, warm-ups included */
 	uint64_t *reg_ns;		/* samples */
 	uint64_t *dereg_ns;
@@ -52,12 +54,26 @@ const char *stage_name(enum stage stage)
 	return names[stage];
 }
 
-static uint64_t now_ns(void)
+static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
+	clock_gettime(clock, &ts);
 	return ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
+}
+
+static uint64_t now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC_RAW);
+}
+
+/*
+ * What a call costs is CPU time where another thread competes: how long it waits for that one, and
+ * whether they have one CPU or two, says nothing of the call.
+ */
+static uint64_t call_ns(const struct row *row)
+{
+	return row->bench->opts->contend ? clock_ns(CLOCK_THREAD_CPUTIME_ID) : now_ns();
 }
 
 /* What went wrong. */
@@ -110,7 +126,8 @@ static void look_at_mr(const struct row *row, const struct ibv_mr *mr)
 	const struct bench *bench = row->bench;
 	int err;
 
-	warn_unless_huge(row);
+	if (!backing_is_copied(row->spec.kind))
+		warn_unless_huge(row);
 	if (bench->netlink < 0)
 		return;
 	err = nldev_mr_facts(bench->netlink, bench->device_index, mr->lkey, mr->length,
@@ -128,9 +145,9 @@ static bool register_and_release(struct row *row, uint64_t *reg_ns, uint64_t *de
 	struct ibv_mr *mr;
 	int err;
 
-	began = now_ns();
+	began = call_ns(row);
 	mr = ibv_reg_mr(bench->pd, start, row->result->bytes, bench->access);
-	ended = now_ns();
+	ended = call_ns(row);
 	if (!mr)
 		return fail(row, STAGE_REGISTRATION, errno);
 	*reg_ns = ended - began;
@@ -138,9 +155,9 @@ static bool register_and_release(struct row *row, uint64_t *reg_ns, uint64_t *de
 	if (!row->cycles)
 		look_at_mr(row, mr);
 
-	began = now_ns();
+	began = call_ns(row);
 	err = ibv_dereg_mr(mr);
-	ended = now_ns();
+	ended = call_ns(row);
 	if (err)
 		return fail(row, STAGE_RELEASE, err);
 	*dereg_ns = ended - began;
@@ -152,10 +169,13 @@ static bool cycle(struct row *row, uint64_t *reg_ns, uint64_t *dereg_ns)
 {
 	bool ok;
 
-	if (!row->spec.untouched)
+	if (!row->fresh)
 		return register_and_release(row, reg_ns, dereg_ns);
 	if (!map_memory(row))
 		return false;
+	/* Of what registration copies, the original is meant. */
+	if (!row->cycles && backing_is_copied(row->spec.kind))
+		warn_unless_huge(row);
 	ok = register_and_release(row, reg_ns, dereg_ns);
 	backing_unmap(&row->memory);
 	return ok;
@@ -222,13 +242,13 @@ static void run(struct row *row)
 {
 	struct result *r = row->result;
 
-	if (!row->spec.untouched && !map_memory(row))
+	if (!row->fresh && !map_memory(row))
 		return;
 	if (warm_up(row) && take_samples(row) && r->iterations) {
 		r->reg = summarize(row->reg_ns, r->iterations);
 		r->dereg = summarize(row->dereg_ns, r->iterations);
 	}
-	if (!row->spec.untouched)
+	if (!row->fresh)
 		backing_unmap(&row->memory);
 }
 
@@ -245,6 +265,7 @@ void measure(const struct bench *bench, enum backing_kind kind, size_t size, str
 			.untouched = opts->untouched,
 			.shuffled = opts->shuffled,
 		},
+		.fresh = opts->untouched || backing_is_copied(kind),
 		.reg_ns = calloc(room, sizeof(*row.reg_ns)),
 		.dereg_ns = calloc(room, sizeof(*row.dereg_ns)),
 		.result = result,

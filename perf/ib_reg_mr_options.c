@@ -29,7 +29,10 @@ static const char help[] =
 "  -s, --size=SIZE,...    bytes to register, with an optional suffix K, M, G or T (default: 64K)\n"
 "  -a, --all              all powers of two from 4 KiB to SIZE (default: 4G), as far as memory goes\n"
 "      --backing=KIND,... memory to register (default: 4k): 4k, malloc, mthp16k to mthp1m, thp,\n"
-"                         thp-pte, huge2m, huge1g, huge2m-shared, frag, mixed\n"
+"                         thp-pte, huge2m, huge1g, huge2m-shared, frag, mixed; 4k-forked,\n"
+"                         mthp64k-forked, thp-forked; file-shared, file-private;\n"
+"                         tmpfs4k-shared, tmpfs64k-shared, tmpfs2m-shared; tmpfs4k-private,\n"
+"                         tmpfs64k-private\n"
 "  -n, --iters=N          measure N times (default: for about a second, 5 to 1000 times)\n"
 "  -W, --warmup=N         register N times before that (default: up to 3)\n"
 "      --access=rw|ro     local and remote access, or remote read only (default: rw)\n"
@@ -37,6 +40,7 @@ static const char help[] =
 "      --aliased          map one huge page over and over (huge2m and huge1g)\n"
 "      --untouched        register fresh memory, never touched before, every time\n"
 "      --shuffle          touch the pages in random order, so that few neighbours are contiguous\n"
+"      --contend          another thread holds the address space's lock; times are CPU time\n"
 "  -k, --keep-going       rows that fail do not make the exit status 1\n"
 "      --json[=FILE]      write all results as JSON to FILE; without FILE, or if it is -, to\n"
 "                         standard output in place of the table\n"
@@ -52,6 +56,7 @@ enum {
 	OPT_ALIASED,
 	OPT_UNTOUCHED,
 	OPT_SHUFFLE,
+	OPT_CONTEND,
 	OPT_JSON,
 };
 
@@ -70,6 +75,7 @@ static const struct option long_options[] = {
 	{ "aliased",	no_argument,	   NULL, OPT_ALIASED },
 	{ "untouched",	no_argument,	   NULL, OPT_UNTOUCHED },
 	{ "shuffle",	no_argument,	   NULL, OPT_SHUFFLE },
+	{ "contend",	no_argument,	   NULL, OPT_CONTEND },
 	{ "json",	optional_argument, NULL, OPT_JSON },
 	{ 0 }
 };
@@ -240,6 +246,9 @@ static bool parse_one(struct options *opts, int option, int argc, char **argv)
 		return true;
 	case OPT_SHUFFLE:
 		opts->shuffled = true;
+		return true;
+	case OPT_CONTEND:
+		opts->contend = true;
 		return true;
 	case OPT_JSON:
 		return set_json(opts, argc, argv);

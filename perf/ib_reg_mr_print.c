@@ -91,7 +91,8 @@ void print_table_header(FILE *out, const struct run_info *info)
 	fprintf(out, " Driver  : %-32s Offset : %zu\n", info->driver[0] ? info->driver : "-",
 		info->opts->offset);
 	fprintf(out, " Kernel  : %-32s Memory : %s\n", info->kernel, memory_state(info->opts));
-	fprintf(out, " Times in usec, metadata in bytes, pinned in pages\n");
+	fprintf(out, " Times in usec%s, metadata in bytes, pinned in pages\n",
+		info->opts->contend ? " of CPU time" : "");
 	print_rule(out);
 	for (size_t i = 0; i < NR_COLUMNS; i++)
 		fprintf(out, "%*s", columns[i].width, columns[i].name);
@@ -262,6 +263,7 @@ void print_json(FILE *out, const struct run_info *info, const struct result *res
 		opts->read_only ? "ro" : "rw", opts->offset);
 	fprintf(out, "  \"aliased\": %s,\n  \"untouched\": %s,\n  \"shuffled\": %s,\n",
 		json_bool(opts->aliased), json_bool(opts->untouched), json_bool(opts->shuffled));
+	fprintf(out, "  \"contended\": %s,\n", json_bool(opts->contend));
 	fprintf(out, "  \"interrupted\": %s,\n  \"results\": [", json_bool(interrupted));
 	for (size_t i = 0; i < nr; i++) {
 		fputs(i ? ",\n" : "\n", out);

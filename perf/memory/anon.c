@@ -68,8 +68,8 @@ static int advise(struct backing *b, int advice, const char *name, const struct 
 static int map_anonymous(struct backing *b, const struct reason *why)
 {
 	return check_available(b->len, why) ?:
-	       map_here(b->start, b->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0,
-			why);
+	       map_here(b->start, b->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			0, why);
 }
 
 int make_4k(struct backing *b, const struct backing_spec *spec, const struct reason *why)

@@ -20,42 +20,71 @@
 #include "parts.h"
 #include "setting.h"
 
-#define MIN_ALIGN (2 * MIB)
+#define SIZE_64K (64 * KIB)
+#define SIZE_2M (2 * MIB)
+#define MIN_ALIGN SIZE_2M
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 static int make_mixed(struct backing *b, const struct backing_spec *spec, const struct reason *why);
 
-enum {
+/* Where pages of a size come from. */
+enum pages {
 	BASE_PAGES,
 	THP_PAGES,
 	MTHP_PAGES,
+	TMPFS_PAGES,
 	HUGETLB_PAGES,
+};
+
+/* What a kind can be, and is. */
+enum {
+	UNTOUCHED	= 1 << 0,
+	SHUFFLED	= 1 << 1,
+	ALIASED		= 1 << 2,
+	FORKED		= 1 << 3,
+	COPIED		= 1 << 4,
 };
 
 static const struct kind {
 	const char *name;
 	maker_fn make;
-	int pages;
-	size_t page_size;		/* of the last two; others ask the machine */
-	bool can_be_untouched, can_be_shuffled, can_be_aliased;
+	enum pages pages;
+	size_t page_size;		/* 0: what the machine has */
+	unsigned int flags;
 } kinds[BACKING_NR_KINDS] = {
-#define MTHP(size_name, kib) \
-	{ "mthp" size_name, make_mthp, MTHP_PAGES, (size_t)(kib) << 10, false, true, false }
-	[BACKING_4K]		= { "4k", make_4k, BASE_PAGES, 0, true, true, false },
-	[BACKING_FRAG]		= { "frag", make_frag, BASE_PAGES },
-	[BACKING_THP]		= { "thp", make_thp, THP_PAGES, 0, true, true, false },
-	[BACKING_THP_PTE]	= { "thp-pte", make_thp_pte, THP_PAGES, 0, false, true, false },
-	[BACKING_HUGE2M_SHARED]	= { "huge2m-shared", make_hugetlb_shared, HUGETLB_PAGES, 2 * MIB },
-	[BACKING_HUGE1G]	= { "huge1g", make_hugetlb, HUGETLB_PAGES, GIB, true, true, true },
+#define ANON	(UNTOUCHED | SHUFFLED)
+#define POOL	(UNTOUCHED | SHUFFLED | ALIASED)
+#define SHARER	(SHUFFLED | FORKED | COPIED)
+	[BACKING_4K]		= { "4k", make_4k, BASE_PAGES, 0, ANON },
+	[BACKING_FRAG]		= { "frag", make_frag },
+	[BACKING_THP]		= { "thp", make_thp, THP_PAGES, 0, ANON },
+	[BACKING_THP_PTE]	= { "thp-pte", make_thp_pte, THP_PAGES, 0, SHUFFLED },
+	[BACKING_HUGE2M_SHARED]	= { "huge2m-shared", make_hugetlb_shared, HUGETLB_PAGES, SIZE_2M },
+	[BACKING_HUGE1G]	= { "huge1g", make_hugetlb, HUGETLB_PAGES, GIB, POOL },
 	[BACKING_MIXED]		= { "mixed", make_mixed, THP_PAGES },
-	[BACKING_HUGE2M]	= { "huge2m", make_hugetlb, HUGETLB_PAGES, 2 * MIB, true, true, true },
-	[BACKING_MALLOC]	= { "malloc", make_malloc, BASE_PAGES, 0, true, false, false },
-	[BACKING_MTHP16K]	= MTHP("16k", 16),
-	[BACKING_MTHP32K]	= MTHP("32k", 32),
-	[BACKING_MTHP64K]	= MTHP("64k", 64),
-	[BACKING_MTHP128K]	= MTHP("128k", 128),
-	[BACKING_MTHP256K]	= MTHP("256k", 256),
-	[BACKING_MTHP512K]	= MTHP("512k", 512),
-	[BACKING_MTHP1M]	= MTHP("1m", 1024),
+	[BACKING_HUGE2M]	= { "huge2m", make_hugetlb, HUGETLB_PAGES, SIZE_2M, POOL },
+	[BACKING_MALLOC]	= { "malloc", make_malloc, BASE_PAGES, 0, UNTOUCHED },
+	[BACKING_MTHP16K]	= { "mthp16k", make_mthp, MTHP_PAGES, 16 * KIB, SHUFFLED },
+	[BACKING_MTHP32K]	= { "mthp32k", make_mthp, MTHP_PAGES, 32 * KIB, SHUFFLED },
+	[BACKING_MTHP64K]	= { "mthp64k", make_mthp, MTHP_PAGES, SIZE_64K, SHUFFLED },
+	[BACKING_MTHP128K]	= { "mthp128k", make_mthp, MTHP_PAGES, 128 * KIB, SHUFFLED },
+	[BACKING_MTHP256K]	= { "mthp256k", make_mthp, MTHP_PAGES, 256 * KIB, SHUFFLED },
+	[BACKING_MTHP512K]	= { "mthp512k", make_mthp, MTHP_PAGES, 512 * KIB, SHUFFLED },
+	[BACKING_MTHP1M]	= { "mthp1m", make_mthp, MTHP_PAGES, 1024 * KIB, SHUFFLED },
+	[BACKING_4K_FORKED]	= { "4k-forked", make_4k, BASE_PAGES, 0, SHARER },
+	[BACKING_MTHP64K_FORKED] = { "mthp64k-forked", make_mthp, MTHP_PAGES, SIZE_64K, SHARER },
+	[BACKING_THP_FORKED]	= { "thp-forked", make_thp, THP_PAGES, 0, SHARER },
+	[BACKING_FILE_SHARED]	= { "file-shared", make_file_shared },
+	[BACKING_FILE_PRIVATE]	= { "file-private", make_file_private, BASE_PAGES, 0, COPIED },
+	[BACKING_TMPFS4K_SHARED] = { "tmpfs4k-shared", make_tmpfs_shared, BASE_PAGES, 0, SHUFFLED },
+	[BACKING_TMPFS4K_PRIVATE] = { "tmpfs4k-private", make_tmpfs_private, BASE_PAGES, 0,
+				      SHUFFLED | COPIED },
+	[BACKING_TMPFS64K_SHARED] = { "tmpfs64k-shared", make_tmpfs_shared, TMPFS_PAGES, SIZE_64K,
+				      SHUFFLED },
+	[BACKING_TMPFS64K_PRIVATE] = { "tmpfs64k-private", make_tmpfs_private, TMPFS_PAGES,
+				       SIZE_64K, SHUFFLED | COPIED },
+	[BACKING_TMPFS2M_SHARED] = { "tmpfs2m-shared", make_tmpfs_shared, TMPFS_PAGES, SIZE_2M,
+				     SHUFFLED },
 };
 
 const char *backing_name(enum backing_kind kind)
@@ -74,17 +103,22 @@ enum backing_kind backing_find(const char *name)
 
 bool backing_can_be_untouched(enum backing_kind kind)
 {
-	return kinds[kind].can_be_untouched;
+	return kinds[kind].flags & UNTOUCHED;
 }
 
 bool backing_can_be_shuffled(enum backing_kind kind)
 {
-	return kinds[kind].can_be_shuffled;
+	return kinds[kind].flags & SHUFFLED;
 }
 
 bool backing_can_be_aliased(enum backing_kind kind)
 {
-	return kinds[kind].can_be_aliased;
+	return kinds[kind].flags & ALIASED;
+}
+
+bool backing_is_copied(enum backing_kind kind)
+{
+	return kinds[kind].flags & COPIED;
 }
 
 int refuse(const struct reason *why, int err, const char *format, ...)
@@ -114,6 +148,8 @@ static int find_page_size(const struct kind *kind, size_t *size, const struct re
 		return find_thp_size(size, why);
 	case MTHP_PAGES:
 		return check_thp_size(*size, "enabled", why);
+	case TMPFS_PAGES:
+		return check_thp_size(*size, "shmem_enabled", why);
 	case HUGETLB_PAGES:
 		return check_hugetlb_size(*size, why);
 	default:
@@ -147,6 +183,8 @@ static int make(struct backing *b, const struct backing_spec *spec, const struct
 {
 	int err = kinds[b->kind].make(b, spec, why), percent;
 
+	if (!err && kinds[b->kind].flags & FORKED)
+		err = start_sharer(b, why);
 	if (err || !spec->exact || spec->untouched)
 		return err;
 	percent = backing_percent(b);
@@ -197,17 +235,19 @@ static int make_mixed(struct backing *b, const struct backing_spec *spec, const 
 	static const enum backing_kind parts[] = {
 		BACKING_4K, BACKING_THP, BACKING_HUGE2M_SHARED, BACKING_FRAG,
 	};
-	const size_t nr = sizeof(parts) / sizeof(parts[0]), step = b->page_size;
+	const size_t step = b->page_size;
 	int err = 0;
 
 	(void)spec;
 	for (size_t i = 0; i < b->len / step && !err; i++)
-		err = backing_map_at(parts[i % nr], b->start + i * step, step, why->text, why->len);
+		err = backing_map_at(parts[i % ARRAY_SIZE(parts)], b->start + i * step, step,
+				     why->text, why->len);
 	return err;
 }
 
 void backing_unmap(struct backing *b)
 {
+	end_sharer(b);
 	if (b->kind == BACKING_MALLOC)
 		free(b->start);
 	else
@@ -215,18 +255,27 @@ void backing_unmap(struct backing *b)
 	b->start = NULL;
 }
 
+/* In huge pages that are mapped by a PMD. */
+static int thp_percent(const struct backing *b)
+{
+	long huge_kib = look_smaps_kib(b->start, b->len, "AnonHugePages");
+
+	return huge_kib < 0 ? huge_kib : huge_kib * 100 / (long)(b->len / 1024);
+}
+
+/* In folios of this size, however they are mapped. */
+static int folio_percent(const struct backing *b)
+{
+	return look_folio_percent(b->start, b->len, b->page_size);
+}
+
 int backing_percent(const struct backing *b)
 {
-	long huge_kib;
+	const struct kind *kind = &kinds[b->kind];
 
-	switch (b->kind) {
-	case BACKING_THP:
-		huge_kib = look_smaps_kib(b->start, b->len, "AnonHugePages");
-		return huge_kib < 0 ? huge_kib : huge_kib * 100 / (long)(b->len / 1024);
-	case BACKING_THP_PTE:
-		return look_folio_percent(b->start, b->len, b->page_size);
-	default:
-		return kinds[b->kind].pages == MTHP_PAGES ?
-		       look_folio_percent(b->start, b->len, b->page_size) : 100;
-	}
+	if (kind->make == make_thp)
+		return thp_percent(b);
+	if (kind->make == make_thp_pte || kind->pages == MTHP_PAGES || kind->pages == TMPFS_PAGES)
+		return folio_percent(b);
+	return 100;
 }

@@ -3,9 +3,10 @@
  * Memory of a chosen kind, for the benchmarks and the tests.
  *
  *	backing.c	the kinds, and how one is made: reserve address space, map, fault in
- *	anon.c		anonymous memory: base pages, huge pages of all sizes, malloc()'s heap
+ *	anon.c		anonymous memory: base pages, huge pages, malloc()'s heap
  *	hugetlb.c	huge pages from the reserved pools
  *	file.c		pages of files, on tmpfs and on a disk
+ *	forked.c	memory that another process shares copy-on-write
  *	fault.c		faulting memory in
  *	setting.c	which transparent huge pages the kernel hands out
  *	look.c		what the kernel says of memory that is there
@@ -20,10 +21,10 @@
 
 enum backing_kind {
 	BACKING_4K,		/* anonymous base pages */
-	BACKING_FRAG,		/* pages of a memfd in random order: hardly any neighbours adjacent */
-	BACKING_THP,		/* anonymous huge pages of the processor's size, mapped by a PMD */
+	BACKING_FRAG,		/* pages of a memfd in random order: few neighbours adjacent */
+	BACKING_THP,		/* anonymous, of the processor's huge size, mapped by a PMD */
 	BACKING_THP_PTE,	/* the same pages, mapped by PTEs */
-	BACKING_HUGE2M_SHARED,	/* 2 MiB of a memfd from the pool, no two neighbours adjacent */
+	BACKING_HUGE2M_SHARED,	/* 2 MiB of a memfd from the pool, no neighbours adjacent */
 	BACKING_HUGE1G,		/* 1 GiB from the pool */
 	BACKING_MIXED,		/* 2 MiB each of 4k, thp, huge2m-shared and frag */
 	BACKING_HUGE2M,		/* 2 MiB from the pool */
@@ -35,16 +36,26 @@ enum backing_kind {
 	BACKING_MTHP256K,
 	BACKING_MTHP512K,
 	BACKING_MTHP1M,
+	BACKING_4K_FORKED,	/* anonymous memory that a child process shares, copy-on-write */
+	BACKING_MTHP64K_FORKED,
+	BACKING_THP_FORKED,
+	BACKING_FILE_SHARED,	/* of a disk file, in folios as large as there are */
+	BACKING_FILE_PRIVATE,	/* the same up to 64 KiB, in a private mapping */
+	BACKING_TMPFS4K_SHARED,	/* of a memfd: base pages, or larger folios */
+	BACKING_TMPFS4K_PRIVATE,
+	BACKING_TMPFS64K_SHARED,
+	BACKING_TMPFS64K_PRIVATE,
+	BACKING_TMPFS2M_SHARED,
 	BACKING_NR_KINDS
 };
 
 struct backing_spec {
 	enum backing_kind kind;
 	size_t size;		/* bytes wanted; what is mapped is rounded up to whole pages */
-	bool aliased;		/* one huge page, mapped over and over (huge2m and huge1g only) */
-	bool untouched;		/* leave faulting the pages in to the first user, if possible */
-	bool shuffled;		/* touch the pages in random order, so that neighbours are rare */
-	bool exact;		/* all of it must be of its kind, and what can be done for that is done */
+	bool aliased;		/* one huge page over and over (huge2m and huge1g only) */
+	bool untouched;		/* leave faulting the pages in to the first user */
+	bool shuffled;		/* touch the pages in random order */
+	bool exact;		/* do what can be done, and refuse less than all of its kind */
 };
 
 struct backing {
@@ -52,8 +63,9 @@ struct backing {
 	size_t page_size;
 	char *start;		/* aligned to page_size, and to 2 MiB at least (not malloc) */
 	size_t len;		/* a multiple of page_size */
-	void *map;		/* address space around it, in which nothing else is (not malloc) */
+	void *map;		/* address space around it, of its own (not malloc) */
 	size_t map_len;
+	pid_t sharer;		/* the child that shares it, or 0 */
 };
 
 const char *backing_name(enum backing_kind kind);
@@ -71,6 +83,12 @@ bool backing_can_be_shuffled(enum backing_kind kind);
 bool backing_can_be_aliased(enum backing_kind kind);
 
 /*
+ * Whether pinning takes a copy of the memory for this process, also when that is for reading only.
+ * Pinned again, it is memory of another kind.
+ */
+bool backing_is_copied(enum backing_kind kind);
+
+/*
  * Some kinds are made while a setting of the whole machine is changed, namely which sizes of
  * transparent huge pages the kernel hands out. It is put back at once.
  *
@@ -81,7 +99,7 @@ int backing_map(struct backing *b, const struct backing_spec *spec, char *why, s
 
 /*
  * The same, all of it exactly of its kind, at an address of the caller's choice in place of what is
- * there. @start and @len are multiples of 2 MiB. Not for malloc and huge1g.
+ * there. @start and @len are multiples of 2 MiB. Not for malloc, huge1g, and what a child shares.
  */
 int backing_map_at(enum backing_kind kind, char *start, size_t len, char *why, size_t why_len);
 
@@ -95,8 +113,8 @@ int backing_percent(const struct backing *b);
 
 /*
  * Address space without memory: returns an address that is a multiple of @align and has @len bytes
- * behind it, and some on either side of these. All is in [*map, *map + *map_len). NULL with errno if
- * there is none.
+ * behind it, and some on either side of these. All is in [*map, *map + *map_len). NULL with errno
+ * if there is none.
  */
 void *backing_reserve(size_t len, size_t align, void **map, size_t *map_len);
 

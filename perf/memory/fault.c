@@ -11,13 +11,23 @@
 
 #include "fault.h"
 
-int fault_in(char *start, size_t len, const struct reason *why)
+static int advise(char *start, size_t len, int advice, const struct reason *why)
 {
-	if (!madvise(start, len, MADV_POPULATE_WRITE))
+	if (!madvise(start, len, advice))
 		return 0;
 	if (errno == EINVAL)
 		return refuse(why, -errno, "the kernel cannot populate memory, Linux 5.14 can");
 	return refuse(why, -errno, "cannot fault in %zu bytes of memory: %s", len, strerror(errno));
+}
+
+int fault_in(char *start, size_t len, const struct reason *why)
+{
+	return advise(start, len, MADV_POPULATE_WRITE, why);
+}
+
+int fault_in_to_read(char *start, size_t len, const struct reason *why)
+{
+	return advise(start, len, MADV_POPULATE_READ, why);
 }
 
 /* Marsaglia's xorshift64: any order that is no order will do, and the same in every run. */

@@ -8,10 +8,13 @@
 #include "reason.h"
 
 /*
- * Fault memory in, for writing. That is a system call: a page that cannot be had is an error and not
- * a SIGBUS.
+ * Fault memory in, for writing. That is a system call: a page that cannot be had is an error and
+ * not a SIGBUS.
  */
 int fault_in(char *start, size_t len, const struct reason *why);
+
+/* The same for reading. */
+int fault_in_to_read(char *start, size_t len, const struct reason *why);
 
 /* All of it, in random order if @shuffled. */
 int fault_in_all(struct backing *b, bool shuffled, const struct reason *why);

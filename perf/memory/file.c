@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Pages of files.
+ * Pages of files: of memfds, which are files on the kernel's own tmpfs, and of files on a disk. But
+ * for "frag" they are mapped for reading only, as readers do.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,6 +14,7 @@
 #include "fault.h"
 #include "look.h"
 #include "parts.h"
+#include "setting.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 
@@ -73,4 +76,98 @@ int make_frag(struct backing *b, const struct backing_spec *spec, const struct r
 	      check_scattered(b, why);
 	close(fd);
 	return err;
+}
+
+static int map_to_read(struct backing *b, int fd, int flags, const struct reason *why)
+{
+	return map_here(b->start, b->len, PROT_READ, flags, fd, 0, why) ?:
+	       fault_in_to_read(b->start, b->len, why);
+}
+
+/* Of base pages, all sizes of huge pages are disabled. */
+static int make_tmpfs(struct backing *b, int flags, bool shuffled, const struct reason *why)
+{
+	int fd = new_memfd(b->len, why), err;
+	struct thp_settings settings;
+
+	if (fd < 0)
+		return fd;
+	err = enable_thp_only(&settings, b->page_size, "shmem_enabled", "always", why);
+	if (!err) {
+		err = map_here(b->start, b->len, RW, MAP_SHARED, fd, 0, why) ?:
+		      fault_in_all(b, shuffled, why);
+		restore_thp(&settings);
+	}
+	err = err ?: map_to_read(b, fd, flags, why);
+	close(fd);
+	return err;
+}
+
+int make_tmpfs_shared(struct backing *b, const struct backing_spec *spec, const struct reason *why)
+{
+	return make_tmpfs(b, MAP_SHARED, spec->shuffled, why);
+}
+
+int make_tmpfs_private(struct backing *b, const struct backing_spec *spec,
+		       const struct reason *why)
+{
+	return make_tmpfs(b, MAP_PRIVATE, spec->shuffled, why);
+}
+
+/* A file without a name. */
+static int new_disk_file(const struct reason *why)
+{
+	const char *directory = getenv("TMPDIR") ?: "/var/tmp";
+	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return refuse(why, -errno, "cannot make a file in %s: %s", directory,
+			      strerror(errno));
+	return fd;
+}
+
+static int write_pieces(int fd, size_t len, size_t piece, const struct reason *why)
+{
+	char *bytes = malloc(piece);
+	size_t at, n;
+	int err = 0;
+
+	if (!bytes)
+		return refuse(why, -ENOMEM, "no memory for a piece of a file");
+	memset(bytes, 1, piece);
+	for (at = 0; at < len && !err; at += n) {
+		n = len - at < piece ? len - at : piece;
+		if (write(fd, bytes, n) != (ssize_t)n)
+			err = refuse(why, -EIO, "cannot write %zu MiB to a file", len / MIB);
+	}
+	free(bytes);
+	return err;
+}
+
+/* Where the file system has large folios, the page cache has one as large as a write(). */
+static int make_file(struct backing *b, size_t folio, int flags, const struct reason *why)
+{
+	int fd = new_disk_file(why), err;
+
+	if (fd < 0)
+		return fd;
+	err = write_pieces(fd, b->len, folio, why) ?: map_to_read(b, fd, flags, why);
+	close(fd);
+	return err;
+}
+
+int make_file_shared(struct backing *b, const struct backing_spec *spec, const struct reason *why)
+{
+	(void)spec;
+	return make_file(b, 2 * MIB, MAP_SHARED, why);
+}
+
+/*
+ * Not larger than 64 KiB: to pin a private mapping of folios of 2 MiB for reading only never ends
+ * in some kernels.
+ */
+int make_file_private(struct backing *b, const struct backing_spec *spec, const struct reason *why)
+{
+	(void)spec;
+	return make_file(b, 64 * KIB, MAP_PRIVATE, why);
 }

@@ -29,7 +29,18 @@ int make_hugetlb_shared(struct backing *b, const struct backing_spec *spec,
 			const struct reason *why);
 
 /* file.c */
+int make_file_private(struct backing *b, const struct backing_spec *spec,
+		      const struct reason *why);
+int make_file_shared(struct backing *b, const struct backing_spec *spec, const struct reason *why);
 int make_frag(struct backing *b, const struct backing_spec *spec, const struct reason *why);
+int make_tmpfs_private(struct backing *b, const struct backing_spec *spec,
+		       const struct reason *why);
+int make_tmpfs_shared(struct backing *b, const struct backing_spec *spec,
+		      const struct reason *why);
+
+/* forked.c: a child process that shares all memory with us, until it is ended. */
+int start_sharer(struct backing *b, const struct reason *why);
+void end_sharer(struct backing *b);
 
 /* mmap() at this very address, and its refusal in words. */
 int map_here(char *start, size_t len, int prot, int flags, int fd, off_t off,
