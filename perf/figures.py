@@ -19,6 +19,11 @@ KIB, MIB, GIB, TIB = (1 << shift for shift in (10, 20, 30, 40))
 # In the order of tables.
 BACKINGS = ["4k", "malloc", "mthp16k", "mthp32k", "mthp64k", "mthp128k", "mthp256k", "mthp512k",
             "mthp1m", "thp", "huge2m", "huge1g"]
+# What memory is that people register for reading only: shared copy-on-write, or pages of a file.
+READ_ONLY_BACKINGS = ["4k-forked", "mthp64k-forked", "thp-forked", "tmpfs4k-private",
+                      "tmpfs64k-private", "file-private", "tmpfs4k-shared", "tmpfs64k-shared",
+                      "tmpfs2m-shared", "file-shared", "huge2m-shared"]
+ALL_BACKINGS = BACKINGS + READ_ONLY_BACKINGS
 
 # Above this, stock is known to fail, and whoever has its driver; anything else that fails is a fault.
 STOCK_LIMIT = GIB
@@ -44,7 +49,8 @@ def compare(stock, other, numerator, name="phyr"):
 
 
 def region_key(row):
-    return BACKINGS.index(row["backing"]), row["bytes"], row["aliased"]
+    return (ALL_BACKINGS.index(row["backing"]), row["bytes"], row["aliased"], row["read_only"],
+            row["contended"])
 
 
 def derive_region(key, samples):
@@ -63,9 +69,10 @@ def derive_region(key, samples):
         return {time: compare(series("stock", time), series(name, time), "stock", name)
                 for time in ("reg_usec", "dereg_usec")}
 
-    backing, size, aliased = key
+    backing, size, aliased, read_only, contended = key
     return {
-        "backing": BACKINGS[backing], "bytes": size, "aliased": aliased,
+        "backing": ALL_BACKINGS[backing], "bytes": size, "aliased": aliased,
+        "read_only": read_only, "contended": contended,
         **times("phyr"), "livepatch": times("livepatch"),
         "entries": largest("entries"), "metadata": largest("metadata"),
         # the name of an error, None where all went well, "-" where nothing was tried
@@ -117,6 +124,12 @@ def human_bytes(size):
         if size >= unit:
             return f"{size // unit} {name}" if size % unit == 0 else f"{size / unit:.1f} {name}"
     return f"{size} B"
+
+
+def human_region(region):
+    """What is registered: "16 MiB of thp-forked, read-only"."""
+    return (f"{human_bytes(region['bytes'])} of {region['backing']}" + ", read-only" * region["read_only"]
+            + ", contended" * region["contended"])
 
 
 def human_metadata(size):

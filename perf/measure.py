@@ -171,7 +171,9 @@ def read_registration(path):
     with open(f"{path}.err", encoding="utf-8") as f:
         # each begins a line and is explained by lines without the prefix
         warnings = [line.strip() for line in f if ": warning: " in line]
-    return [{**row, "aliased": result["aliased"]} for row in result["results"]], warnings
+    about = {"aliased": result["aliased"], "read_only": result["access"] == "ro",
+             "contended": result["contended"]}
+    return [{**row, **about} for row in result["results"]], warnings
 
 
 def read_bandwidth(path):

@@ -14,8 +14,10 @@ import os
 import figures
 import measure
 import report
-from figures import (GIB, KIB, MIB, TIB, human_bytes, human_metadata, human_ratio, human_time, line)
+from figures import (GIB, KIB, MIB, TIB, human_bytes, human_metadata, human_ratio, human_region,
+                     human_time, line)
 from measure import EVERY, Step
+from read_only import READ_ONLY_RATIO, promised, read_only_steps
 
 ABOUT = "registration, release and cost against GUP's own: the pinning core's must-holds"
 ROUNDS = 3
@@ -33,6 +35,7 @@ STEPS = [
     # does from 1 GiB on: of it we only want to see that.
     Step("tebibytes", "1T,4T", "huge1g", 5, EVERY, "--aliased", ["phyr"]),
     Step("refused", "2G", "huge1g", 1, 1, "--aliased --warmup=0", ["stock"]),
+    *read_only_steps(["stock", "phyr"]),
 ]
 
 # Kinds and MiB for pin_floor; enough folios for a time far above the clock's step.
@@ -105,7 +108,7 @@ def judge_ratio(what, wanted, region, call):
 def judge_small(measured, size, call):
     """The least of all kinds of memory counts."""
     what = f"{human_bytes(size)}, {CALLS[call]}, stock/phyr"
-    regions = [r for r in measured["regions"] if r["bytes"] == size]
+    regions = [r for r in measured["regions"] if r["bytes"] == size and not r["read_only"]]
     failed = [r for r in regions if r[call]["ratio"] is None]
     worst = failed[0] if failed else min(regions, key=lambda r: r[call]["ratio"])
     judged = judge_ratio(what, 1.0, worst, call)
@@ -153,6 +156,9 @@ def judge(measured):
     lines += [judge_ratio(f"{human_bytes(size)} of {backing}, {CALLS[call]}, stock/phyr",
                           wanted[kernel], find(measured, size, backing), call)
               for size, backing, call, wanted in RATIOS]
+    lines += [judge_ratio(f"{human_region(region)}, {CALLS[call]}, stock/phyr", READ_ONLY_RATIO,
+                          region, call)
+              for region, call in promised(measured["regions"], *CALLS)]
     lines.append(judge_metadata(measured, GIB, "4k", int(2.1 * MIB)))
     lines += [judge_small(measured, size, call) for size in SMALL for call in CALLS]
     lines += [judge_floor(row, "pin", FLOOR_RATIO) for row in measured["floor"]]

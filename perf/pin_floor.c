@@ -139,7 +139,7 @@ static void run(int fd, enum backing_kind kind, size_t size, size_t rounds)
 
 int main(int argc, char **argv)
 {
-	size_t rounds = samples_options(argc, argv, usage, DEFAULT_ROUNDS, 1), size;
+	size_t rounds = samples_options(argc, argv, usage, DEFAULT_ROUNDS, 1, NULL), size;
 	enum backing_kind kind;
 	int fd;
 

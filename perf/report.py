@@ -4,6 +4,7 @@
 from figures import BANDWIDTH_BYTES, human_bytes, human_metadata, human_ratio, human_time
 
 ALIASED = "*"
+CONTENDED = "+"
 
 
 def align(rows, left):
@@ -25,9 +26,19 @@ def ratio(figure):
     return [human_ratio(figure["ratio"]), spread if figure["rounds"] > 1 else "one round"]
 
 
+def memory_cell(r):
+    return r["backing"] + " ro" * r["read_only"] + CONTENDED * r["contended"]
+
+
+def contended_lines(regions):
+    """What the sign means, if it is there."""
+    return [f"{CONTENDED} another thread holds the lock of the address space for writing, most of the "
+            "time; times are CPU time of the thread that registers"] * any(r["contended"] for r in regions)
+
+
 def region_cells(r, livepatch):
     reg, dereg, patched = r["reg_usec"], r["dereg_usec"], r["livepatch"]["reg_usec"]
-    return [r["backing"], human_bytes(r["bytes"]) + ALIASED * r["aliased"],
+    return [memory_cell(r), human_bytes(r["bytes"]) + ALIASED * r["aliased"],
             time(reg, "stock", r["stock_error"]), time(reg, "phyr", r["phyr_error"]), *ratio(reg),
             *([time(patched, "livepatch", None), *ratio(patched)] if livepatch else []),
             time(dereg, "stock", None), time(dereg, "phyr", None), *ratio(dereg),
@@ -54,6 +65,10 @@ def region_table(measured):
                      "is as before")
     if any(r["aliased"] for r in measured["regions"]):
         lines.append(f"{ALIASED} one huge page mapped over and over")
+    lines += contended_lines(measured["regions"])
+    if any(r["read_only"] for r in measured["regions"]):
+        lines.append("ro: registered for reading only; what is forked or private is copied by that, and "
+                     "new each time")
     lines.append("4k up to 1 GiB: pages in random order, hardly any two neighbours: the worst case")
     if any("-" == r["stock_error"] for r in measured["regions"]):
         lines.append("- in stock's column: not tried")

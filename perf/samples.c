@@ -31,14 +31,17 @@ double samples_median(uint64_t *ns, size_t nr)
 	return (ns[(nr - 1) / 2] + ns[nr / 2]) / 2.0;
 }
 
-size_t samples_options(int argc, char **argv, const char *usage, size_t rounds, int arguments)
+size_t samples_options(int argc, char **argv, const char *usage, size_t rounds, int arguments,
+		       bool *read_only)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "n:h")) != -1) {
+	while ((option = getopt(argc, argv, read_only ? "n:rh" : "n:h")) != -1) {
 		if (option == 'n')
 			rounds = strtoul(optarg, NULL, 10);
-		if (option != 'n' || !rounds) {
+		if (option == 'r')
+			*read_only = true;
+		if ((option != 'n' && option != 'r') || !rounds) {
 			fputs(usage, option == 'h' ? stdout : stderr);
 			exit(option == 'h' ? 0 : 2);
 		}
@@ -67,7 +70,9 @@ void samples_parse(char *arg, enum backing_kind *kind, size_t *size)
 
 static bool is_small(enum backing_kind kind)
 {
-	return kind == BACKING_4K || (kind >= BACKING_MTHP16K && kind <= BACKING_MTHP1M);
+	return kind == BACKING_4K || kind == BACKING_4K_FORKED || kind == BACKING_MTHP64K_FORKED ||
+	       (kind >= BACKING_TMPFS4K_SHARED && kind <= BACKING_TMPFS64K_PRIVATE) ||
+	       (kind >= BACKING_MTHP16K && kind <= BACKING_MTHP1M);
 }
 
 void samples_map(struct backing *memory, enum backing_kind kind, size_t size, bool aliased)

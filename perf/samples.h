@@ -24,8 +24,12 @@ uint64_t *samples_alloc(size_t nr);
 /* Sorts them. */
 double samples_median(uint64_t *ns, size_t nr);
 
-/* The options -n ROUNDS and -h; so many arguments must follow. Ends the program if need be. */
-size_t samples_options(int argc, char **argv, const char *usage, size_t rounds, int arguments);
+/*
+ * The options -n ROUNDS, -h and, unless @read_only is NULL, -r; so many arguments must follow. Ends
+ * the program if need be.
+ */
+size_t samples_options(int argc, char **argv, const char *usage, size_t rounds, int arguments,
+		       bool *read_only);
 
 /* "KIND:MIB", which is overwritten. */
 void samples_parse(char *arg, enum backing_kind *kind, size_t *size);

@@ -16,8 +16,10 @@ import figures
 import measure
 import report
 import peak
-from figures import GIB, compare, human_bytes, human_ratio, human_time, line
+from figures import (GIB, READ_ONLY_BACKINGS, compare, human_bytes, human_ratio, human_region,
+                     human_time, line)
 from measure import EVERY, Step
+from read_only import READ_ONLY_RATIO, promised, read_only_steps
 
 ABOUT = "registration by stock's driver with the livepatch: its must-holds"
 ROUNDS = 3
@@ -34,9 +36,11 @@ STEPS = [
     Step("medium", "64M", "thp,huge2m,huge1g", 10, EVERY, "", BOTH),
     Step("gibibyte-4k", "1G", "4k,mthp64k", 5, 3, "--shuffle", BOTH),
     Step("gibibyte", "1G", "thp,huge2m,huge1g", 5, EVERY, "", BOTH),
+    *read_only_steps(BOTH),
 ]
 # Kinds and MiB for umem_time.
 UMEMS = ["4k:256", "mthp16k:256", "mthp64k:256", "thp:1024", "huge2m:1024", "huge1g:1024"]
+READ_ONLY_UMEMS = [f"{backing}:16" for backing in READ_ONLY_BACKINGS]
 UMEM_ROUNDS = 5
 # Of which kernel memory is looked at: base pages, which need most.
 PEAK = "4k:256"
@@ -54,6 +58,8 @@ def plan(rounds):
     def umems(number, driver):
         return [f"say round {number} of {rounds}, {driver}: ib_umem_get() alone",
                 f"umem umem.{number}.{driver} -n {UMEM_ROUNDS} {NETDEV} {' '.join(UMEMS)}",
+                f"umem umem-ro.{number}.{driver} -r -n {UMEM_ROUNDS} {NETDEV} "
+                f"{' '.join(READ_ONLY_UMEMS)}",
                 f"peak peak.{number}.{driver} -t -n 1 {NETDEV} {PEAK}"]
     return measure.plan(STEPS, rounds, umems)
 
@@ -65,12 +71,15 @@ def boots(rounds):
 def collect(kernel, rounds, raw):
     """All that was measured on a kernel, and its figures."""
     def umems(number, driver):
-        with open(os.path.join(raw, f"umem.{number}.{driver}"), encoding="utf-8") as f:
-            return {"umems": json.load(f),
-                    "peak": read_peak(os.path.join(raw, f"peak.{number}.{driver}"))}
+        rows = []
+        for name, read_only in (("umem", False), ("umem-ro", True)):
+            with open(os.path.join(raw, f"{name}.{number}.{driver}"), encoding="utf-8") as f:
+                rows += [{**row, "read_only": read_only, "contended": False} for row in json.load(f)]
+        return {"umems": rows, "peak": read_peak(os.path.join(raw, f"peak.{number}.{driver}"))}
     measured = measure.collect(kernel, STEPS, rounds, raw, umems)
     figures.derive(measured)
-    measured["umems"] = [derive_umem(n, measured["samples"]) for n in range(len(UMEMS))]
+    measured["umems"] = [derive_umem(n, measured["samples"])
+                         for n in range(len(UMEMS + READ_ONLY_UMEMS))]
     peaks = [{s["round"]: s["peak"] for s in measured["samples"] if s["driver"] == driver}
              for driver in BOTH]
     measured["peak"] = compare(*peaks, "livepatch", "livepatch")
@@ -94,7 +103,7 @@ def derive_umem(number, samples):
         return {s["round"]: s["umems"][number][fact] for s in samples if s["driver"] == driver}
 
     row = samples[0]["umems"][number]
-    return {"backing": row["backing"], "bytes": row["bytes"],
+    return {**{key: row[key] for key in ("backing", "bytes", "read_only", "contended")},
             "entries": max(series("livepatch", "entries").values()),
             "stock_entries": max(series("stock", "entries").values()),
             **{call: compare(series("stock", call), series("livepatch", call), "stock", "livepatch")
@@ -110,11 +119,20 @@ def spread(figure):
 
 def judge_least(measured, time, what):
     """The least of all sizes and kinds of memory counts."""
-    figure, region = min(((r["livepatch"][time], r) for r in measured["regions"]),
+    figure, region = min(((r["livepatch"][time], r) for r in measured["regions"] if not r["read_only"]),
                          key=lambda pair: pair[0]["ratio"])
     name = f"{human_bytes(region['bytes'])} of {region['backing']}"
     return line(f"{what}, stock/livepatch, least of all", f">= {LEAST}",
                 f"{figure['ratio']:.2f} ({name})", spread(figure), figure["ratio"] >= LEAST)
+
+
+CALLS = {"reg_usec": "registration", "dereg_usec": "release", "get_ns": "ib_umem_get()",
+         "release_ns": "ib_umem_release()"}
+
+
+def judge_read_only(call, region, figure):
+    return line(f"{human_region(region)}, {call}, stock/livepatch", f">= {READ_ONLY_RATIO}",
+                human_ratio(figure["ratio"]), spread(figure), figure["ratio"] >= READ_ONLY_RATIO)
 
 
 def judge(measured):
@@ -133,6 +151,10 @@ def judge(measured):
              most["ratio_max"] <= PEAK_RATIO),
         judge_least(measured, "reg_usec", "registration"),
         judge_least(measured, "dereg_usec", "release"),
+        *(judge_read_only(CALLS[call], r, r["livepatch"][call])
+          for r, call in promised(measured["regions"], "reg_usec", "dereg_usec")),
+        *(judge_read_only(CALLS[call], u, u[call])
+          for u, call in promised(measured["umems"], "get_ns", "release_ns")),
     ]
 
 
@@ -142,7 +164,7 @@ def judge(measured):
 def table(rows, times, scale, more):
     """A row for each kind of memory: both calls, stock and livepatch."""
     def cells(row):
-        out = [row["backing"], human_bytes(row["bytes"])]
+        out = [report.memory_cell(row), human_bytes(row["bytes"])]
         for figure in times(row):
             out += [human_time(figure["stock"] * scale), human_time(figure["livepatch"] * scale),
                     human_ratio(figure["ratio"]), spread(figure)]
@@ -158,4 +180,4 @@ def tables(measured):
         "", "ib_umem_get() and ib_umem_release() alone, and entries of the scatterlist:",
         *table(measured["umems"], lambda u: [u["get_ns"], u["release_ns"]], 1e-3,
                ["stock_entries", "entries"]),
-        *report.notes(measured)])
+        *report.contended_lines(measured["regions"]), *report.notes(measured)])

@@ -24,9 +24,9 @@
 #define TRACING_ON "/sys/kernel/tracing/tracing_on"
 
 static const char usage[] =
-"Usage: umem_time [-t] [-n ROUNDS] NETDEV KIND:MIB...\n"
+"Usage: umem_time [-t] [-r] [-n ROUNDS] NETDEV KIND:MIB...\n"
 "Time the kernel's ib_umem_get() and ib_umem_release() for the RDMA device on NETDEV.\n"
-"KIND is a backing of ib_reg_mr. Base pages are in random order.\n"
+"KIND is a backing of ib_reg_mr. Base pages are in random order. -r: for reading only.\n"
 "With -t, tracing (tracefs) is on during one ib_umem_get() of each, whose time is not taken.\n"
 "Needs phyr_umem_test.ko loaded, and root.\n";
 
@@ -35,6 +35,7 @@ struct times {
 	uint32_t entries;
 };
 
+static bool read_only;
 static bool traced;
 
 /* For the first call only: tracing would be in the times of the others. */
@@ -56,7 +57,7 @@ static void measure(int fd, unsigned int netdev, const struct backing *memory, s
 	struct phyr_umem_test_get get = {
 		.addr = (uintptr_t)memory->start,
 		.len = memory->len,
-		.access = LOCAL_WRITE,
+		.access = read_only ? 0 : LOCAL_WRITE,
 		.netdev = netdev,
 	};
 	struct phyr_umem_test_release release = {};
@@ -82,8 +83,13 @@ static void run(int fd, unsigned int netdev, enum backing_kind kind, size_t size
 	/* Once without looking. */
 	measure(fd, netdev, &memory, &times, 0);
 	traced = false;
-	for (size_t i = 0; i < rounds; i++)
+	for (size_t i = 0; i < rounds; i++) {
+		if (backing_is_copied(kind)) {
+			backing_unmap(&memory);
+			samples_map(&memory, kind, size, false);
+		}
 		measure(fd, netdev, &memory, &times, i);
+	}
 	printf("  { \"backing\": \"%s\", \"bytes\": %zu, \"entries\": %u,", backing_name(kind),
 	       memory.len, times.entries);
 	printf(" \"get_ns\": %.0f, \"release_ns\": %.0f }", samples_median(times.get, rounds),
@@ -106,7 +112,7 @@ int main(int argc, char **argv)
 		argc--;
 		argv++;
 	}
-	rounds = samples_options(argc, argv, usage, DEFAULT_ROUNDS, 2);
+	rounds = samples_options(argc, argv, usage, DEFAULT_ROUNDS, 2, &read_only);
 	netdev = if_nametoindex(argv[optind]);
 	if (!netdev)
 		die("there is no network device %s", argv[optind]);

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""Registrations for reading only, which perf/run pin and perf/run umem share.
+
+Such memory is often shared copy-on-write (after fork(), or a private mapping of a file) or pages of
+a file.  Pinning takes a copy of the former, 4 KiB at a time, whatever the folios look like, so there
+is little to be gained, and all the more to be lost.  Part of it is measured again while another thread
+of the process holds the lock of the address space for writing.  That thread has the same CPU in a
+steady machine, so times are the CPU time of the registering thread: what is lost is work done again,
+or in smaller pieces, not the wait.
+
+Left out is what the kernel's own pinning never ends with, so that there is nothing to compare with:
+private mappings of folios of 2 MiB, of tmpfs, or of ext4 in newer kernels.
+"""
+
+from figures import READ_ONLY_BACKINGS
+from measure import EVERY, Step
+
+SIZE = "16M"
+# What consists of many pages is made in random order.
+SHUFFLED = [b for b in READ_ONLY_BACKINGS if b.startswith(("4k", "mthp64k", "tmpfs4k", "tmpfs64k"))]
+CONTENDED = ["4k-forked", "thp-forked", "tmpfs64k-shared", "tmpfs2m-shared", "file-shared"]
+READ_ONLY_RATIO = 0.98
+
+
+def lies_by_chance(row):
+    """Copies, and pages of a file on a disk, lie in memory as it comes, in few runs or in many."""
+    return row["backing"].endswith(("-forked", "-private")) or row["backing"].startswith("file-")
+
+
+def read_only_steps(drivers):
+    """Memory that is copied is new each time, so the first is like the others."""
+    def steps(name, backings, options):
+        shuffled = [b for b in backings if b in SHUFFLED]
+        in_order = [b for b in backings if b not in SHUFFLED]
+        return [Step(f"ro-{name}{order}", SIZE, ",".join(part), 3, EVERY,
+                     f"--access=ro --warmup=0 {options}{more}", drivers)
+                for order, part, more in (("-shuffled", shuffled, "--shuffle"), ("", in_order, ""))]
+
+    return steps("quiet", READ_ONLY_BACKINGS, "") + steps("contended", CONTENDED, "--contend ")
+
+
+def promised(rows, registration, release):
+    """(row, call) of all that must hold.  How long a release takes depends on the runs of pages."""
+    return [(row, call) for row in rows if row["read_only"]
+            for call in ([registration] if lies_by_chance(row) else [registration, release])]
