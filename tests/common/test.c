@@ -184,7 +184,29 @@ static int run_one(int number, const struct test *t)
 	return result;
 }
 
+/* The child's wait status; or false if it is still there after so many seconds. */
+static bool wait_for(pid_t pid, unsigned int seconds, int *status)
+{
+	double deadline = now_ms() + seconds * 1000.0;
+	pid_t ended;
+
+	do {
+		ended = waitpid(pid, status, seconds ? WNOHANG : 0);
+		if (ended == pid)
+			return true;
+		if (ended < 0)
+			die("waitpid: %m");
+		usleep(10000);
+	} while (now_ms() < deadline);
+	return false;
+}
+
 int test_in_child(test_fn fn, const void *arg)
+{
+	return test_in_time(fn, arg, 0);
+}
+
+int test_in_time(test_fn fn, const void *arg, unsigned int seconds)
 {
 	struct said {
 		int result;
@@ -204,8 +226,11 @@ int test_in_child(test_fn fn, const void *arg)
 		memcpy(said->detail, detail, sizeof(detail));
 		_exit(0);
 	}
-	if (waitpid(pid, &status, 0) != pid)
-		die("waitpid: %m");
+	if (!wait_for(pid, seconds, &status)) {
+		/* It may be deaf. Who it belongs to is init then, once we end. */
+		kill(pid, SIGKILL);
+		return fail("has not come to its end in %u s", seconds);
+	}
 	if (status)
 		result = fail("the child ended with wait status 0x%x", status);
 	else if (said->result == FAILED)

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The kernel refuses a region before it looks at its memory: for the limit of locked memory, or for
+ * that of a control group. A program that tries, and does with less, must not pay for what it was
+ * refused: none of the memory may have been touched.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "case.h"
+#include "rights.h"
+
+#define LEN	(64 * MIB)
+
+/* The region is refused, and untouched. */
+static int refused(char *p, int wanted)
+{
+	struct ibv_mr *mr;
+
+	errno = 0;
+	mr = ibv_reg_mr(dev.pd, p, LEN, ACCESS_ALL);
+	if (mr)
+		return mr_dereg(&mr) ?: fail("it was registered");
+	if (errno != wanted)
+		return fail("%s in place of %s", errno_name(errno), errno_name(wanted));
+	if (present(p, LEN))
+		return fail("%zu of %lu KiB were touched for nothing", present(p, LEN) / KIB,
+			    LEN / KIB);
+	return PASSED;
+}
+
+static int limit_memlock(size_t limit)
+{
+	struct rlimit r = { limit, limit };
+
+	if (setrlimit(RLIMIT_MEMLOCK, &r) || drop_ipc_lock())
+		return fail("cannot limit locked memory: %m");
+	return PASSED;
+}
+
+static int over_memlock(const void *unused)
+{
+	(void)unused;
+	return reopen_device() ?: limit_memlock(LEN - SZ_4K) ?: refused(map_fresh(LEN), ENOMEM);
+}
+
+/* What others have pinned counts. */
+static int rest_of_memlock(const void *unused)
+{
+	struct ibv_mr *first;
+	char *p;
+
+	(void)unused;
+	if (reopen_device() || limit_memlock(2 * LEN - SZ_4K))
+		return FAILED;
+	p = map_fresh(LEN);
+	first = mr_reg(p, LEN, ACCESS_ALL);
+	return first ? refused(map_fresh(LEN), ENOMEM) ?: mr_dereg(&first) : FAILED;
+}
+
+static int no_memlock(const void *unused)
+{
+	(void)unused;
+	return reopen_device() ?: limit_memlock(0) ?: refused(map_fresh(LEN), EPERM);
+}
+
+static int over_objects(const void *unused)
+{
+	(void)unused;
+	/* The device is a handle, the protection domain the only object. */
+	return group_join() ?: reopen_device() ?: refused(map_fresh(LEN), EAGAIN);
+}
+
+static int test_memlock(const void *arg)
+{
+	knob_set(&thp, "madvise");
+	return test_in_child(*(const test_fn *)arg, NULL);
+}
+
+static int test_group(const void *unused)
+{
+	char max[64];
+	int err;
+
+	(void)unused;
+	knob_set(&thp, "madvise");
+	err = group_open("+rdma");
+	if (err)
+		return err;
+	snprintf(max, sizeof(max), "%s hca_object=1", dev.name);
+	err = group_write("rdma.max", max) ?: test_in_child(over_objects, NULL);
+	return group_close() ?: err;
+}
+
+int main(int argc, char **argv)
+{
+	static const test_fn memlock[] = { over_memlock, rest_of_memlock, no_memlock };
+
+	case_start("A registration that is refused leaves memory untouched.", 60, argc, argv);
+	test_add(test_memlock, &memlock[0], "over RLIMIT_MEMLOCK");
+	test_add(test_memlock, &memlock[1], "over what others leave of RLIMIT_MEMLOCK");
+	test_add(test_memlock, &memlock[2], "RLIMIT_MEMLOCK is 0");
+	test_add(test_group, NULL, "over the rdma control group's hca_object");
+	return test_run();
+}
