@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * prepare: what provider/prepare.c does with memory, by what the kernel says of it; see
+ * prepare: what provider/prepare/ does with memory, by what the kernel says of it; see
  * prepare_case.h for the parts.
  *
  * No RDMA is needed: prepare() is called as ibv_reg_mr() would. Nothing but the memory's own page

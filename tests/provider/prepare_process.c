@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #include "prepare_case.h"
-#include "prepare_parts.h"
+#include "parts.h"
 #include "rights.h"
 
 /* --- system calls ------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prepare_parts.h"
+#include "parts.h"
 
 /* Of a list as in "0-3,8". */
 static void parse_list(const char *list, cpu_set_t *cpus)

@@ -20,7 +20,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "prepare_parts.h"
+#include "parts.h"
 
 /* In huge pages. Of so many, to zero and split a spare or two is a tenth of the work. */
 #define ENDS_LEAST	32

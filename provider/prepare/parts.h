@@ -65,7 +65,7 @@ struct parts {
 	struct part part[PREPARE_PARTS];
 };
 
-/* prepare_look.c */
+/* look.c */
 
 /* Is all of it populated, so far as a few samples tell? */
 bool prepare_is_resident(struct range range);
@@ -85,13 +85,13 @@ size_t prepare_count_base(struct range range);
 /* The first line of a small file, without its end; false if it is not shorter than that. */
 bool prepare_read_line(const char *path, char *line, size_t size);
 
-/* prepare_huge.c: both return how many bytes. */
+/* huge.c: both return how many bytes. */
 
 /* And sets thp_size. */
 size_t prepare_advise_huge(struct parts *untouched);
 size_t prepare_collapse(const struct parts *mappings);
 
-/* prepare_ends.c */
+/* ends.c */
 
 /*
  * Populate the base pages before the first huge page and behind the last, if they are to be side by
@@ -99,17 +99,17 @@ size_t prepare_collapse(const struct parts *mappings);
  */
 bool prepare_ends(const struct part *part, size_t *bytes);
 
-/* prepare_populate.c */
+/* populate.c */
 
 void prepare_populate(const struct parts *untouched, uint32_t max_threads,
 		      struct prepare_report *report);
 
-/* prepare_zones.c */
+/* zones.c */
 
 /* Would what we populate have to be moved to be pinned? */
 bool prepare_may_be_moved(void);
 
-/* prepare_cpus.c */
+/* cpus.c */
 
 /* How many threads may populate at a time, and on which CPUs. */
 unsigned int prepare_find_cpus(cpu_set_t *cpus);

@@ -28,7 +28,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "prepare_parts.h"
+#include "parts.h"
 
 /* Of newer kernels: those who have asked for huge pages get them all the same. */
 #ifndef PR_THP_DISABLE_EXCEPT_ADVISED

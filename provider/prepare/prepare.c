@@ -6,12 +6,12 @@
  * time unless somebody has asked for huge ones, by one thread. Once pinning is cheap that is what
  * remains: most of the time goes to zeroing pages, and what comes of it takes long to describe. So
  *
- *	prepare_huge.c		asks for huge pages where nothing is populated, or, if told to,
+ *	huge.c		asks for huge pages where nothing is populated, or, if told to,
  *				makes huge pages of base pages
- *	prepare_populate.c	populates with several threads; prepare_cpus.c says how many
- *	prepare_ends.c		populates what is too short for a huge page, side by side
- *	prepare_look.c		finds out before what is there, and what is not
- *	prepare_zones.c		whether what is populated now would have to be moved to be pinned
+ *	populate.c	populates with several threads; cpus.c says how many
+ *	ends.c		populates what is too short for a huge page, side by side
+ *	look.c		finds out before what is there, and what is not
+ *	zones.c		whether what is populated now would have to be moved to be pinned
  *
  * Every registration comes by here, and most are of memory that is there, or small. Below
  * PREPARE_LEAST there is no system call: it might not hold a whole huge page or two, and to look at
@@ -37,7 +37,7 @@
  *  - Cancellation is off meanwhile: ibv_reg_mr() is no place for it, and we have files open and
  *    threads to join. errno is the caller's.
  *
- *  - There is no state but a count of helpers (prepare_populate.c). What a forked child prepares
+ *  - There is no state but a count of helpers (populate.c). What a forked child prepares
  *    does not depend on what its parent has.
  *
  * What remains is the advice. Memory that is populated anew when its MR is gone comes in huge pages
@@ -53,7 +53,7 @@
 
 #include "clock.h"
 #include "memlock.h"
-#include "prepare_parts.h"
+#include "parts.h"
 
 /* The pages of [addr, addr + length); nothing if that is not a range. */
 static struct range pages_of(void *addr, size_t length)

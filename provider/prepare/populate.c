@@ -7,7 +7,7 @@
  * nothing can be. After an error nobody takes more: the kernel is going to meet it as well, and
  * will say so.
  *
- * Alone we populate nothing but the ends (prepare_ends.c), which come first, while no helper of
+ * Alone we populate nothing but the ends (ends.c), which come first, while no helper of
  * ours allocates pages. The rest the kernel, when it pins, populates no slower.
  *
  * Helpers are nobody's but ours: they have all signals blocked, and have ended when we return. What
@@ -23,7 +23,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "prepare_parts.h"
+#include "parts.h"
 
 /*
  * Small enough that none waits long for the last one; large enough that a thread for it pays: to

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "prepare_parts.h"
+#include "parts.h"
 
 /* A line for each zone that has memory: "Node 0, zone   Normal      1      0 ..." */
 static bool has_zone(const char *wanted)

@@ -13,7 +13,7 @@
 
 #include <infiniband/phyrdv.h>
 
-#include "prepare_parts.h"
+#include "parts.h"
 
 #define AUTO (PHYRDV_PREPARE_HUGEPAGE | PHYRDV_PREPARE_POPULATE)
 

@@ -26,7 +26,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "prepare_parts.h"
+#include "parts.h"
 
 /* Each costs, and memory that is not all there mostly lacks its end, or more than a quarter. */
 #define SAMPLES		4
