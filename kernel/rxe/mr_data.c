@@ -249,19 +249,21 @@ rxe_respst rxe_mr_do_atomic_op(struct rxe_mr *mr, u64 iova, int opcode, u64 comp
 			       u64 *orig_val)
 {
 	rxe_respst err;
-	u64 *word;
+	u64 *word, was;
 
 	err = find_u64(mr, iova, &word);
 	if (err != RESPST_NONE)
 		return err;
 
 	spin_lock_bh(&atomic_ops_lock);
-	*orig_val = *word;
+	/* Programs write it without the lock, so it is read once: what we compare we return. */
+	was = READ_ONCE(*word);
 	if (opcode != IB_OPCODE_RC_COMPARE_SWAP)
-		*word = *orig_val + swap_add;
-	else if (*orig_val == compare)
-		*word = swap_add;
+		WRITE_ONCE(*word, was + swap_add);
+	else if (was == compare)
+		WRITE_ONCE(*word, swap_add);
 	spin_unlock_bh(&atomic_ops_lock);
+	*orig_val = was;
 	return RESPST_NONE;
 }
 
