@@ -13,6 +13,7 @@
  * fallbacks. All only grow: they are of registrations, and say nothing of what is
  * registered now.
  */
+#include "counters.h"
 #include "device.h"
 
 static const char *const names[PHYR_NR_COUNTERS] = {
@@ -25,7 +26,7 @@ static const char *const names[PHYR_NR_COUNTERS] = {
 
 void phyr_rxe_count_mr(struct rxe_dev *rxe, const struct phyr_umem *phyr_umem)
 {
-	atomic64_t *counters = to_phyr_rxe(&rxe->ib_dev)->counters;
+	atomic64_t *counters = to_phyr_rxe(&rxe->ib_dev)->counters.value;
 
 	atomic64_inc(&counters[PHYR_REGISTRATIONS]);
 	atomic64_add(phyr_umem->umem.length, &counters[PHYR_BYTES]);
@@ -39,16 +40,16 @@ void phyr_rxe_count_mr(struct rxe_dev *rxe, const struct phyr_umem *phyr_umem)
 
 static struct rdma_hw_stats *phyr_rxe_alloc_stats(struct ib_device *device, u32 port)
 {
-	struct phyr_rxe_dev *dev = to_phyr_rxe(device);
+	struct phyr_rxe_counters *counters = &to_phyr_rxe(device)->counters;
 
-	return rdma_alloc_hw_stats_struct(dev->descs, ARRAY_SIZE(dev->descs),
+	return rdma_alloc_hw_stats_struct(counters->descs, ARRAY_SIZE(counters->descs),
 					  RDMA_HW_STATS_DEFAULT_LIFESPAN);
 }
 
 static int phyr_rxe_get_stats(struct ib_device *device, struct rdma_hw_stats *stats, u32 port,
 			      int index)
 {
-	const atomic64_t *counters = to_phyr_rxe(device)->counters;
+	const atomic64_t *counters = to_phyr_rxe(device)->counters.value;
 	int nr = rxe_ib_get_hw_stats(device, stats, port, index);
 	int i;
 
@@ -66,7 +67,7 @@ static int phyr_rxe_get_stats(struct ib_device *device, struct rdma_hw_stats *st
  */
 int phyr_rxe_add_counters(struct ib_device *device)
 {
-	struct rdma_stat_desc *descs = to_phyr_rxe(device)->descs;
+	struct rdma_stat_desc *descs = to_phyr_rxe(device)->counters.descs;
 	struct rdma_hw_stats *intree = rxe_ib_alloc_hw_port_stats(device, 1);
 	int i;
 

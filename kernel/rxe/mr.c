@@ -23,7 +23,7 @@
 #include <linux/mm.h>
 #include <linux/random.h>
 
-#include "device.h"
+#include "counters.h"
 #include "mr.h"
 
 static void set_keys(struct rxe_mr *mr, u32 key)

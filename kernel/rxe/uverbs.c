@@ -15,10 +15,10 @@
 #include <linux/overflow.h>
 #include <linux/sched/signal.h>
 #include <rdma/phyr-abi.h>
-#include <rdma/uverbs_ioctl.h>
 
-#include "device.h"
+#include "info.h"
 #include "mr.h"
+#include "uverbs.h"
 
 #define UVERBS_MODULE_NAME phyr_rxe
 #include <rdma/uverbs_named_ioctl.h>
