@@ -53,6 +53,7 @@ struct phyrdv_extent {
 	uint64_t length;	/* in bytes */
 };
 
+/* Needs CAP_SYS_ADMIN in the initial user namespace, else EPERM. */
 int phyrdv_mr_extents(struct ibv_mr *mr, uint64_t start, struct phyrdv_extent *extents,
 		      uint32_t max_extents, uint32_t *nr_extents);
 

@@ -15,6 +15,10 @@
  * than what has one length, or not a whole number of extents: EINVAL; pointers to nowhere: EFAULT;
  * and a process that is being killed: EINTR.
  *
+ * Extents say which pages are neighbours in physical memory. MR_EXTENTS needs CAP_SYS_ADMIN in the
+ * initial user namespace, as the frame numbers of /proc/PID/pagemap do: else EPERM, whatever the
+ * MR. All other methods are for every process.
+ *
  * While a method has an MR, others can't destroy it or register it anew, and the other way round:
  * EBUSY. So ibv_dereg_mr() fails with that in a thread if another one queries the MR just then.
  *
@@ -47,7 +51,8 @@ enum {
 
 /**
  * struct phyr_ib_device_info - what PHYR_IB_METHOD_DEVICE_QUERY returns
- * @caps: PHYR_IB_DEVICE_CAP_*: methods that MRs of this device have
+ * @caps: PHYR_IB_DEVICE_CAP_*: methods that MRs of this device have, whether or not the caller has
+ *	the right to each
  * @max_extents: how many extents PHYR_IB_METHOD_MR_EXTENTS returns at most at a time
  * @reserved: 0
  */

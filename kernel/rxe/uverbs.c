@@ -7,10 +7,15 @@
  * is told EBUSY, as is a method that comes while that is done. The removal of a device
  * waits for methods. An MR's memory does not change as long as it lives.
  *
- * Physical addresses are not for users, and none is given: only offsets and lengths.
- * That these tell the owner of memory which of it lies together, across folios, was
- * thought of: it is what the MR's entries are, and "rdma resource" tells their number to all.
+ * The numbers of an MR are for every process: "rdma resource" shows them, too. Its extents
+ * are not. They name no physical address, but they say which pages are neighbours in
+ * physical memory, and an attack by Rowhammer begins with that. The kernel hides the frame
+ * numbers of /proc/PID/pagemap from a process without CAP_SYS_ADMIN in the initial user
+ * namespace for the same reason, so extents have the same rule. (The number of extents of
+ * an MR of two pages still says whether these two are neighbours. That takes a registration
+ * for each pair.)
  */
+#include <linux/capability.h>
 #include <linux/minmax.h>
 #include <linux/overflow.h>
 #include <linux/sched/signal.h>
@@ -91,6 +96,8 @@ static int UVERBS_HANDLER(PHYR_IB_METHOD_MR_EXTENTS)(struct uverbs_attr_bundle *
 	int ret;
 	u32 nr;
 
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	if (room < 0)
 		return room;
 	ret = uverbs_copy_from(&start, attrs, PHYR_IB_ATTR_MR_EXTENTS_START);

@@ -11,8 +11,9 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "rights.h"
 
-bool stock;
+bool stock, unprivileged;
 static unsigned int seconds = 10;
 static uint64_t seed;
 static unsigned long first;
@@ -101,6 +102,41 @@ static int test_change(const void *arg)
 				    err ? strerrorname_np(err) : "ok", errno_name(should));
 	}
 	return PASSED;
+}
+
+/* --- without CAP_SYS_ADMIN ---------------------------------------------------------------- */
+
+/* In a child. A call that uverbs takes fails with EPERM, before the method looks at anything. */
+static int all_unprivileged(const void *arg)
+{
+	unsigned long refused = 0;
+	struct call call;
+	size_t i;
+	int m, err;
+
+	(void)arg;
+	if (drop_sys_admin())
+		return fail("CAP_SYS_ADMIN cannot be dropped: %m");
+	unprivileged = true;
+	for (i = 0; i < changes_count; i++) {
+		for (m = 0; m < METHODS; m++) {
+			if (!(changes[i].methods & 1U << m))
+				continue;
+			call_good(&call, m, region_named("frag"));
+			changes[i].apply(&call, changes[i].value);
+			if (call_try(&call, &err)) {
+				call_print(&call);
+				return fail("a call of %s: %s", method_name[m], changes[i].name);
+			}
+			refused += err == EPERM;
+		}
+	}
+	return refused ? PASSED : fail("no call came to EPERM");
+}
+
+static int test_unprivileged(const void *arg)
+{
+	return test_in_child(all_unprivileged, arg);
 }
 
 /* --- several, at random ------------------------------------------------------------------- */
@@ -240,6 +276,8 @@ int main(int argc, char **argv)
 	}
 	for (i = 0; i < changes_count; i++)
 		test_add(test_change, &changes[i], "change: %s", changes[i].name);
+	if (!stock)
+		test_add(test_unprivileged, NULL, "changes, without CAP_SYS_ADMIN");
 	test_add(test_fuzz, NULL, "fuzz");
 	if (!stock)
 		test_add(test_race, NULL, "race");

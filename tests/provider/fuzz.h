@@ -21,6 +21,7 @@
 #include "rdma.h"
 
 extern bool stock;	/* the driver is not ours, and has no such methods */
+extern bool unprivileged;	/* this process may not ask for extents */
 
 /* --- calls and the arena: call.c -------------------------------------------------------------- */
 

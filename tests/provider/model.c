@@ -93,6 +93,8 @@ static int answer_mr_extents(struct asked *asked)
 	uint32_t nr = 0;
 	int err;
 
+	if (unprivileged)
+		return EPERM;
 	if (attr_of(asked, 2)->len % sizeof(*answer))
 		return EINVAL;
 	if (region->on_demand)

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "phyrdv.h"
+#include "rights.h"
 
 bool on_stock;
 
@@ -271,6 +272,56 @@ static int test_other_context(const void *arg)
 	return mr_dereg(&mr) ?: err;
 }
 
+/* --- rights ----------------------------------------------------------------------------------- */
+
+struct right {
+	const char *name;
+	int (*take)(void);	/* 0, or -1 and errno */
+};
+
+static const struct right rights[] = {
+	{ "without CAP_SYS_ADMIN", drop_sys_admin },
+	{ "root of a user namespace", become_root_of_namespace },
+};
+
+/* In a child: the numbers are there, the list is not, whatever is wrong with the call besides. */
+static int unprivileged(const void *arg)
+{
+	const struct right *right = arg;
+	struct phyrdv_extent extent = { 1, 2 };
+	struct ibv_mr *mr = mr_reg(memory.addr, 3 * SZ_4K, 0);
+	struct phyrdv_mr_attr attr = {};
+	uint32_t nr = 77;
+	int err = mr ? PASSED : FAILED;
+
+	if (!err)
+		err = expect("before", phyrdv_mr_extents(mr, 0, &extent, 1, &nr),
+			     on_stock ? EOPNOTSUPP : 0);
+	extent = (struct phyrdv_extent){ 1, 2 };
+	nr = 77;
+	if (!err && right->take())
+		err = fail("%s: %m", right->name);
+	err = err ?: expect("phyrdv_mr_extents", phyrdv_mr_extents(mr, 0, &extent, 1, &nr),
+			    on_stock ? EOPNOTSUPP : EPERM) ?:
+	      expect("behind the end", phyrdv_mr_extents(mr, SZ_2M, &extent, 1, &nr),
+		     on_stock ? EOPNOTSUPP : EPERM) ?:
+	      expect("phyrdv_query_mr", phyrdv_query_mr(mr, &attr, sizeof(attr)),
+		     on_stock ? EOPNOTSUPP : 0);
+	if (!err && (nr != 77 || extent.offset != 1 || extent.length != 2))
+		err = fail("a call that fails has written something");
+	if (!err && !on_stock &&
+	    (attr.pinned_pages != 3 || !attr.phyrs || attr.phyrs > 3 || !attr.largest))
+		err = fail("%lu pages, %lu extents, the largest of %lu bytes",
+			   (unsigned long)attr.pinned_pages, (unsigned long)attr.phyrs,
+			   (unsigned long)attr.largest);
+	return mr_dereg(&mr) ?: err;
+}
+
+static int test_right(const void *arg)
+{
+	return test_in_child(unprivileged, arg);
+}
+
 static void option(int c, const char *arg)
 {
 	(void)c;
@@ -303,6 +354,8 @@ int main(int argc, char **argv)
 	test_add(test_attr, NULL, "reg_mr: structures of any size, bits of any meaning");
 	test_add(test_on_demand, NULL, "an MR that is paged on demand says nothing");
 	test_add(test_other_context, NULL, "an MR of another context's says nothing");
+	for (i = 0; i < ARRAY_SIZE(rights); i++)
+		test_add(test_right, &rights[i], "%s: numbers, but no extents", rights[i].name);
 	add_extents_tests();
 	add_reg_mr_tests();
 
