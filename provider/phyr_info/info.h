@@ -39,8 +39,9 @@
 
 enum {
 	EXIT_OK = 0,
-	EXIT_NO = 1,	/* a device does not register through phyr, or we could not find out */
+	EXIT_NO = 1,		/* a device does not register through phyr, or there is none */
 	EXIT_USAGE = 2,
+	EXIT_UNKNOWN = 3,	/* it could not be found out, or not be printed */
 };
 
 /* Utilities */

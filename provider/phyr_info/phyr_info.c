@@ -23,8 +23,9 @@ static const char help[] =
 "  -h, --help             show this help\n"
 "  -V, --version          show the version\n"
 "\n"
-"Exit status: 0 if there are devices and all register through phyr, or if the regions could be\n"
-"listed; 1 if not; 2 wrong usage.\n";
+"Exit status: 0 if there are devices and all register through phyr, or if the regions are listed;\n"
+"1 if a device does not register through phyr, or there is none; 2 wrong usage; 3 if this could\n"
+"not be found out.\n";
 
 static const struct option long_options[] = {
 	{ "ib-dev",	required_argument, NULL, 'd' },
@@ -85,7 +86,7 @@ static bool printed(void)
 static void show_and_exit(const char *text)
 {
 	fputs(text, stdout);
-	exit(printed() ? EXIT_OK : EXIT_NO);
+	exit(printed() ? EXIT_OK : EXIT_UNKNOWN);
 }
 
 /* Returns only if there is something to do. */
@@ -130,9 +131,9 @@ static struct options parse(int argc, char **argv)
 	return opts;
 }
 
-/* What it asks for. */
+/* What it asks for. Each returns the exit status. */
 
-static bool show_mrs(const struct options *opts, const struct devices *devices, int netlink)
+static int show_mrs(const struct options *opts, const struct devices *devices, int netlink)
 {
 	struct mrs mrs;
 	bool ok = mrs_look(&mrs, devices, netlink, opts->pid);
@@ -142,10 +143,10 @@ static bool show_mrs(const struct options *opts, const struct devices *devices, 
 	else if (ok)
 		print_mrs(&mrs);
 	mrs_free(&mrs);
-	return ok;
+	return ok ? EXIT_OK : EXIT_UNKNOWN;
 }
 
-static bool show_devices(const struct options *opts, struct devices *devices, int netlink)
+static int show_devices(const struct options *opts, struct devices *devices, int netlink)
 {
 	struct machine machine;
 	struct hints hints;
@@ -153,7 +154,7 @@ static bool show_devices(const struct options *opts, struct devices *devices, in
 
 	if (!exists("/sys/module")) {
 		complain("cannot tell what the kernel does: /sys is not mounted");
-		return false;
+		return EXIT_UNKNOWN;
 	}
 	machine_look(&machine);
 	devices_look(devices, netlink, &machine);
@@ -167,29 +168,28 @@ static bool show_devices(const struct options *opts, struct devices *devices, in
 	hints_free(&hints);
 	for (size_t i = 0; i < devices->nr; i++)
 		all &= devices->device[i].hidden || through_phyr(&devices->device[i]);
-	return all;
+	return all ? EXIT_OK : EXIT_NO;
 }
 
-static bool show(const struct options *opts, int netlink)
+static int show(const struct options *opts, int netlink)
 {
+	int status = EXIT_UNKNOWN;
 	struct devices devices;
-	bool ok = devices_list(&devices, netlink, opts->device);
 
-	if (ok)
-		ok = opts->mr ? show_mrs(opts, &devices, netlink) :
-		     show_devices(opts, &devices, netlink);
+	if (devices_list(&devices, netlink, opts->device))
+		status = opts->mr ? show_mrs(opts, &devices, netlink) :
+			 show_devices(opts, &devices, netlink);
 	devices_free(&devices);
-	return ok;
+	return status;
 }
 
 int main(int argc, char **argv)
 {
 	struct options opts = parse(argc, argv);
 	int netlink = nldev_open();
-	bool ok;
+	int status = show(&opts, netlink);
 
-	ok = show(&opts, netlink);
 	if (netlink >= 0)
 		close(netlink);
-	return printed() && ok ? EXIT_OK : EXIT_NO;
+	return printed() ? status : EXIT_UNKNOWN;
 }

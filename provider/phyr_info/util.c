@@ -39,7 +39,7 @@ void die(const char *format, ...)
 	va_start(args, format);
 	vcomplain(format, args);
 	va_end(args);
-	exit(EXIT_NO);
+	exit(EXIT_UNKNOWN);
 }
 
 /* An array of @nr items, grown by one. */

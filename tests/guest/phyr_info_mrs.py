@@ -309,7 +309,7 @@ def check_some(what, registered, found):
           [mr for mr in found if mr["pid"] == second], asked.out)
     thread, = set(os.listdir(f"/proc/{second}/task")) - {str(second)}
     asked = info("mr", "-p", thread)
-    check(f"regions on {what}: a thread is no process", asked.status == 1 and not asked.out and
+    check(f"regions on {what}: a thread is no process", asked.status == 3 and not asked.out and
           f"{thread} is a thread of the process {second}" in asked.err, asked.out, asked.err)
     asked = info("mr", "-p", "1")
     check(f"regions on {what}: of a process that has none", asked.status == 0 and
