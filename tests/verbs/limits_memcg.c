@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "limits.h"
+#include "limits_cases.h"
 
 /* What a group without processes may still be charged with: caches that belong to no MR. */
 #define ALMOST_NOTHING	(64 * KIB)

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "limits.h"
+#include "limits_cases.h"
 #include "rights.h"
 
 #define P		SZ_4K

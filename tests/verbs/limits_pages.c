@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "limits.h"
+#include "limits_cases.h"
 
 #define P		SZ_4K
 #define MOST		((size_t)UINT_MAX * P)

@@ -10,8 +10,8 @@
  * Cases print what came of them as "# result CASE: ...", for the suite to compare the lines of
  * stock with ours; see tests/guest/stock-and-phyr.
  */
-#ifndef PHYR_TESTS_VERBS_LIMITS_H
-#define PHYR_TESTS_VERBS_LIMITS_H
+#ifndef PHYR_TESTS_VERBS_LIMITS_CASES_H
+#define PHYR_TESTS_VERBS_LIMITS_CASES_H
 
 #include <stdatomic.h>
 #include <sys/types.h>
