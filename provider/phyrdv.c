@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * phyr Direct Verbs: infiniband/phyrdv.h on top of rdma/phyr-abi.h.
+ * phyr Direct Verbs: infiniband/phyrdv.h on top of rdma/phyr-abi.h. Programs call these functions
+ * by way of libphyr.so.1, see plugin.h.
  *
  * Structures grow at their ends, in programs, here and in the kernel, at different times. Of one
  * that we fill, a program must have room for what there was in the first release; what we don't
@@ -13,7 +14,8 @@
 #include <infiniband/driver.h>
 #include <infiniband/phyrdv.h>
 
-#include "libphyr.h"
+#include "plugin.h"
+#include "provider.h"
 
 #define offsetofend(type, field) (offsetof(type, field) + sizeof(((type *)NULL)->field))
 
@@ -24,14 +26,6 @@ static_assert(sizeof(struct phyrdv_extent) == sizeof(struct phyr_ib_extent) &&
 	      "extents");
 
 enum { KNOWN_STEPS = PHYRDV_PREPARE_HUGEPAGE | PHYRDV_PREPARE_POPULATE | PHYRDV_PREPARE_COLLAPSE };
-
-/* Where the kernel's driver is stock, uverbs has not heard of the method. */
-static int execute(struct ibv_context *context, struct ibv_command_buffer *command)
-{
-	int error = execute_ioctl(context, command);
-
-	return error == EPROTONOSUPPORT ? EOPNOTSUPP : error;
-}
 
 static void copy_out(void *to, size_t room, const void *from, size_t size)
 {
@@ -47,12 +41,7 @@ static bool all_zero(const uint8_t *begin, const uint8_t *end)
 	return true;
 }
 
-bool phyrdv_is_supported(struct ibv_device *device)
-{
-	return is_phyr_device(device);
-}
-
-int phyrdv_query_device(struct ibv_context *context, struct phyrdv_device_attr *attr,
+static int query_device(struct ibv_context *context, struct phyrdv_device_attr *attr,
 			uint32_t inlen)
 {
 	struct phyrdv_device_attr known = {};
@@ -81,16 +70,7 @@ int phyrdv_query_device(struct ibv_context *context, struct phyrdv_device_attr *
 	return 0;
 }
 
-int phyr_query_mr(struct ibv_mr *mr, struct phyr_ib_mr_info *info)
-{
-	DECLARE_COMMAND_BUFFER(command, UVERBS_OBJECT_MR, PHYR_IB_METHOD_MR_QUERY, 2);
-
-	fill_attr_in_obj(command, PHYR_IB_ATTR_MR_QUERY_HANDLE, mr->handle);
-	fill_attr_out_ptr(command, PHYR_IB_ATTR_MR_QUERY_RESP, info);
-	return execute(mr->context, command);
-}
-
-int phyrdv_query_mr(struct ibv_mr *mr, struct phyrdv_mr_attr *attr, uint32_t inlen)
+static int query_mr(struct ibv_mr *mr, struct phyrdv_mr_attr *attr, uint32_t inlen)
 {
 	struct phyrdv_mr_attr known = {};
 	struct phyr_ib_mr_info info;
@@ -117,7 +97,7 @@ int phyrdv_query_mr(struct ibv_mr *mr, struct phyrdv_mr_attr *attr, uint32_t inl
 	return 0;
 }
 
-int phyrdv_mr_extents(struct ibv_mr *mr, uint64_t start, struct phyrdv_extent *extents,
+static int mr_extents(struct ibv_mr *mr, uint64_t start, struct phyrdv_extent *extents,
 		      uint32_t max_extents, uint32_t *nr_extents)
 {
 	/* What fits an attribute of uverbs. */
@@ -137,13 +117,13 @@ int phyrdv_mr_extents(struct ibv_mr *mr, uint64_t start, struct phyrdv_extent *e
 	fill_attr_out_ptr_array(command, PHYR_IB_ATTR_MR_EXTENTS_RESP_EXTENTS, extents,
 				max_extents < most ? max_extents : most);
 	fill_attr_out_ptr(command, PHYR_IB_ATTR_MR_EXTENTS_RESP_NR, &nr);
-	error = execute(mr->context, command);
+	error = execute_ioctl(mr->context, command);
 	if (!error)
 		*nr_extents = nr;
-	return error;
+	return error == EPROTONOSUPPORT ? EOPNOTSUPP : error;
 }
 
-struct ibv_mr *phyrdv_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
+static struct ibv_mr *reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
 			     int access, const struct phyrdv_reg_mr_attr *attr, uint32_t inlen)
 {
 	struct prepare_policy policy;
@@ -166,3 +146,13 @@ struct ibv_mr *phyrdv_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint6
 	policy.max_threads = attr->max_threads;
 	return phyr_reg_mr_with(&policy, pd, addr, length, iova, access);
 }
+
+const struct phyr_plugin_ops phyr_plugin_ops = {
+	.version = PHYR_PLUGIN_VERSION,
+	.size = sizeof(phyr_plugin_ops),
+	.is_supported = is_phyr_device,
+	.query_device = query_device,
+	.query_mr = query_mr,
+	.mr_extents = mr_extents,
+	.reg_mr = reg_mr,
+};

@@ -2,23 +2,16 @@
 /*
  * A provider of Soft-RoCE devices that registers memory our way.
  *
- * All else is rdma-core's own provider: rxe.c of its source, included here, with all that is static
- * in it. Where that would make itself known to libibverbs we do instead, by the same operations
- * but for opening a device, which puts ours in the place of some of the context's.
+ * All else is the engine's. We make ourselves known to libibverbs by the engine's operations but
+ * for opening a device, which puts ours in the place of some of the context's.
  *
- * There is no rereg_mr here, as there is none in rxe.c (ibv_rereg_mr() fails with EOPNOTSUPP): what
- * the kernel's Soft-RoCE changes by it is the access rights and the PD, never the memory, so
+ * There is no rereg_mr here, as there is none in the engine (ibv_rereg_mr() fails with EOPNOTSUPP):
+ * what the kernel's Soft-RoCE changes by it is the access rights and the PD, never the memory, so
  * there would be nothing to prepare, and libphyr is to do what librxe does.
  */
 #include <infiniband/driver.h>
 
-#pragma push_macro("PROVIDER_DRIVER")
-#undef PROVIDER_DRIVER
-#define PROVIDER_DRIVER(name, ops) static const struct verbs_device_ops *const engine = &(ops)
-#include <rxe.c>
-#pragma pop_macro("PROVIDER_DRIVER")
-
-#include "libphyr.h"
+#include "provider.h"
 
 static struct verbs_device_ops phyr_device_ops;
 
@@ -29,12 +22,6 @@ static const struct verbs_context_ops phyr_context_ops = {
 bool is_phyr_device(struct ibv_device *device)
 {
 	return verbs_get_device(device)->ops == &phyr_device_ops;
-}
-
-struct ibv_mr *engine_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
-			     int access)
-{
-	return rxe_reg_mr(pd, addr, length, iova, access);
 }
 
 static struct verbs_context *alloc_context(struct ibv_device *device, int cmd_fd,

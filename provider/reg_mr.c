@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "clock.h"
-#include "libphyr.h"
+#include "provider.h"
 
 static _Thread_local const struct prepare_policy *asked;
 

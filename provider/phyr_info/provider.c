@@ -3,9 +3,9 @@
  * phyr_info: which user-space provider a program that is started from here gets.
  *
  * libibverbs knows when it has listed the devices: it loads the providers that the environment and
- * /etc/libibverbs.d name, and the first one that takes a device has it. If libphyr is among
- * those it has loaded, libphyr says whether the device is its own. We are not linked with it, as it
- * would be there always. Any other is known by its file.
+ * /etc/libibverbs.d name, and the first one that takes a device has it. The object that has the
+ * provider's operations is its file. If that has phyr's symbol, it is libphyr. (We are not linked
+ * with libphyr.so.1, which would load it always.) Any other is known by the file's name.
  *
  * Providers are loaded once in the life of a process. So every question is put by a process of its
  * own: what does the environment give, and if not libphyr, what would IBV_DRIVERS=phyr? Providers
@@ -23,9 +23,8 @@
 #include <unistd.h>
 
 #include "info.h"
+#include "plugin.h"
 
-/* As programs are linked with, whatever name it has as a provider. */
-#define LIBPHYR "libphyr.so.1"
 /* With a version after it, librxe is never linked with: it is a provider only. */
 #define LIBRXE "librxe-rdmav"
 
@@ -55,15 +54,6 @@ const char *provider_name(enum provider provider)
 
 /* In the process that asks. */
 
-typedef bool (*is_supported_fn)(struct ibv_device *device);
-
-static is_supported_fn find_libphyr(void)
-{
-	void *libphyr = dlopen(LIBPHYR, RTLD_NOLOAD | RTLD_LAZY);
-
-	return libphyr ? (is_supported_fn)dlsym(libphyr, "phyrdv_is_supported") : NULL;
-}
-
 /*
  * The object with the provider's operations, as libibverbs tells providers to keep it: a pointer,
  * next after what programs see of a device. dladdr looks it up without following it.
@@ -76,34 +66,43 @@ static const void *operations(const struct ibv_device *device)
 	return operations;
 }
 
-static void answer(struct answer *answer, struct ibv_device *device, is_supported_fn is_supported)
+static bool is_libphyr(const char *file)
 {
-	bool ours = is_supported && is_supported(device);
+	void *provider = dlopen(file, RTLD_NOLOAD | RTLD_LAZY);
+	bool is = provider && dlsym(provider, PHYR_PLUGIN_OPS);
+
+	if (provider)
+		dlclose(provider);
+	return is;
+}
+
+static void answer(struct answer *answer, const struct ibv_device *device)
+{
 	Dl_info info;
 
-	answer->provider = ours ? PROVIDER_PHYR : PROVIDER_OTHER;
-	if (!dladdr(ours ? (void *)is_supported : operations(device), &info))
+	answer->provider = PROVIDER_OTHER;
+	if (!dladdr(operations(device), &info))
 		return;
 	snprintf(answer->file, sizeof(answer->file), "%s", info.dli_fname);
-	if (!ours && !strncmp(basename(answer->file), LIBRXE, strlen(LIBRXE)))
+	if (is_libphyr(info.dli_fname))
+		answer->provider = PROVIDER_PHYR;
+	else if (!strncmp(basename(answer->file), LIBRXE, strlen(LIBRXE)))
 		answer->provider = PROVIDER_RXE;
 }
 
 static void answer_all(struct answers *answers, const struct devices *devices)
 {
 	struct ibv_device **list = ibv_get_device_list(NULL);
-	is_supported_fn is_supported;
 
 	if (!list) {
 		complain("libibverbs does not list devices: %s", strerror(errno));
 		return;
 	}
-	is_supported = find_libphyr();
 	for (size_t i = 0; i < devices->nr; i++) {
 		answers->of[i].provider = PROVIDER_NONE;
 		for (struct ibv_device **one = list; *one; one++)
 			if (!strcmp(ibv_get_device_name(*one), devices->device[i].name))
-				answer(&answers->of[i], *one, is_supported);
+				answer(&answers->of[i], *one);
 	}
 	ibv_free_device_list(list);
 }
