@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+#
+# cmake --build BUILD --target uninstall: remove what "cmake --install BUILD" has installed last. As
+# that does, it goes below $DESTDIR, if this is set.
+
+set(manifest ${CMAKE_BINARY_DIR}/install_manifest.txt)
+if(NOT EXISTS ${manifest})
+  message(FATAL_ERROR "Nothing is installed from here: there is no ${manifest}.")
+endif()
+
+file(STRINGS ${manifest} files)
+foreach(file IN LISTS files)
+  set(file "$ENV{DESTDIR}${file}")
+  if(EXISTS "${file}" OR IS_SYMLINK "${file}")
+    message(STATUS "Removing ${file}")
+    file(REMOVE "${file}")
+  else()
+    message(STATUS "Not there: ${file}")
+  endif()
+  # The directory of the modules is ours alone.
+  cmake_path(GET file PARENT_PATH dir)
+  file(GLOB others "${dir}/*")
+  if(dir MATCHES "/updates/phyr$" AND NOT others)
+    file(REMOVE_RECURSE "${dir}")
+  endif()
+endforeach()
+file(REMOVE ${manifest})
+message(STATUS "Now run \"ldconfig; depmod\", and load the kernel's own rdma_rxe.")
