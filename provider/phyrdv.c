@@ -25,7 +25,10 @@ static_assert(sizeof(struct phyrdv_extent) == sizeof(struct phyr_ib_extent) &&
 	      offsetof(struct phyrdv_extent, length) == offsetof(struct phyr_ib_extent, length),
 	      "extents");
 
-enum { KNOWN_STEPS = PHYRDV_PREPARE_HUGEPAGE | PHYRDV_PREPARE_POPULATE | PHYRDV_PREPARE_COLLAPSE };
+enum {
+	KNOWN_STEPS = PHYRDV_PREPARE_HUGEPAGE | PHYRDV_PREPARE_POPULATE | PHYRDV_PREPARE_COLLAPSE |
+		      PHYRDV_PREPARE_ADVISE,
+};
 
 static void copy_out(void *to, size_t room, const void *from, size_t size)
 {

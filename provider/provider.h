@@ -7,6 +7,7 @@
 #define PHYR_PROVIDER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <infiniband/verbs.h>
 #include <rdma/phyr-abi.h>
@@ -19,6 +20,9 @@ struct verbs_device_ops;
 extern const struct verbs_device_ops *const engine;
 struct ibv_mr *engine_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
 			     int access);
+
+/* device.c: the largest region that a device takes, in bytes. */
+uint64_t phyr_largest_region(struct ibv_context *context);
 
 /* query_mr.c: what the kernel says of an MR of ours; returns an errno. */
 int phyr_query_mr(struct ibv_mr *mr, struct phyr_ib_mr_info *info);

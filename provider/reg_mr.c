@@ -6,17 +6,20 @@
  * like every program, which has things to do of its own (fork, see ibv_fork_init(3)), and
  * libibverbs calls us. What it asks for lies in a variable of the thread meanwhile.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "provider.h"
 
-static _Thread_local const struct prepare_policy *asked;
+/* Of this model, it needs no malloc() when a thread comes by here for the first time. */
+static _Thread_local const struct prepare_policy *asked __attribute__((tls_model("initial-exec")));
 
 static pthread_once_t environment_read = PTHREAD_ONCE_INIT;
 static struct prepare_policy environment;
@@ -24,19 +27,70 @@ static bool debug;
 
 static void read_environment(void)
 {
-	const char *value = getenv("PHYR_DEBUG");
+	const char *value = secure_getenv("PHYR_DEBUG");
 
 	debug = value && *value && strcmp(value, "0");
 	environment = prepare_policy_from_env();
 }
 
-/* One line, in one write, that programs can read: blanks between, no blanks within. */
-static void say(struct ibv_pd *pd, void *addr, size_t length, const struct prepare_report *report,
-		struct ibv_mr *mr, uint64_t ns)
+/* --- what is registered, and how long it takes --- */
+
+struct registration {
+	struct prepare_device device;
+	struct ibv_pd *pd;
+	void *addr;
+	size_t length;
+	uint64_t iova;
+	int access;
+	struct prepare_report report;
+};
+
+static uint64_t largest(const struct prepare_device *device)
 {
+	const struct registration *reg = (const struct registration *)device;
+
+	return phyr_largest_region(reg->pd->context);
+}
+
+static void prepare_registration(struct registration *reg)
+{
+	prepare(&reg->device, reg->addr, reg->length, reg->iova, reg->access,
+		asked ? asked : &environment, &reg->report);
+}
+
+static struct ibv_mr *register_prepared(struct registration *reg)
+{
+	struct ibv_mr *mr = engine_reg_mr(reg->pd, reg->addr, reg->length, reg->iova, reg->access);
+
+	prepare_release(&reg->report);
+	return mr;
+}
+
+/* --- the log --- */
+
+/* " left_out=WHAT:WHY,WHAT:WHY", or nothing. */
+static void list_left_out(const struct prepare_report *report, char *list, size_t size)
+{
+	const char *before = " left_out=";
+	unsigned int what, at = 0;
+
+	*list = '\0';
+	for (what = 0; what < NR_LEFT_OUT && at < size; what++) {
+		if (!(report->left_out & 1 << what))
+			continue;
+		at += snprintf(list + at, size - at, "%s%s", before, prepare_left_out(what));
+		before = ",";
+	}
+}
+
+/* One line, in one write, that programs can read: blanks between, no blanks within. */
+static void say(const struct registration *reg, struct ibv_mr *mr, uint64_t prepare_ns,
+		uint64_t register_ns)
+{
+	const struct prepare_report *report = &reg->report;
+	char result[128] = "", left_out[160], line[640];
 	struct phyr_ib_mr_info info;
-	char prepared[160], result[160] = "";
-	int error = errno;
+	int error = errno, length;
 
 	if (!mr)
 		snprintf(result, sizeof(result), " errno=%d", error);
@@ -44,44 +98,51 @@ static void say(struct ibv_pd *pd, void *addr, size_t length, const struct prepa
 		snprintf(result, sizeof(result),
 			 " extents=%" PRIu64 " largest=%" PRIu64 " smallest=%" PRIu64,
 			 (uint64_t)info.phyrs, (uint64_t)info.largest, (uint64_t)info.smallest);
-	snprintf(prepared, sizeof(prepared),
-		 "huge=%zu populated=%zu collapsed=%zu threads=%u prepare_ms=%.3f",
-		 report->huge_bytes, report->populated_bytes, report->collapsed_bytes,
-		 report->threads, report->ns / 1e6);
-	fprintf(stderr, "libphyr: %s addr=%p length=%zu %s register_ms=%.3f%s\n",
-		ibv_get_device_name(pd->context->device), addr, length, prepared, ns / 1e6, result);
+	list_left_out(report, left_out, sizeof(left_out));
+	length = snprintf(line, sizeof(line),
+			  "libphyr: %s addr=%p length=%zu huge=%zu populated=%zu collapsed=%zu "
+			  "threads=%u prepare_ms=%.3f register_ms=%.3f%s%s\n",
+			  reg->device.name, reg->addr, reg->length, report->huge_bytes,
+			  report->populated_bytes, report->collapsed_bytes, report->threads,
+			  prepare_ns / 1e6, register_ns / 1e6, result, left_out);
+	if (length >= (int)sizeof(line))
+		length = sizeof(line) - 1;
+	if (write(STDERR_FILENO, line, length) < 0)
+		errno = error;	/* there is nobody to tell */
 	errno = error;
 }
 
 /* No cancellation: with an MR that nobody knows of, printing would be a bad place for it. */
-static struct ibv_mr *reg_mr_and_say(const struct prepare_policy *policy, struct ibv_pd *pd,
-				     void *addr, size_t length, uint64_t iova, int access)
+static struct ibv_mr *reg_mr_and_say(struct registration *reg)
 {
-	struct prepare_report report;
+	uint64_t begin, prepared;
 	struct ibv_mr *mr;
-	uint64_t begin;
 	int cancel;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	prepare(addr, length, iova, access, policy, &report);
 	begin = now_ns();
-	mr = engine_reg_mr(pd, addr, length, iova, access);
-	say(pd, addr, length, &report, mr, now_ns() - begin);
+	prepare_registration(reg);
+	prepared = now_ns();
+	mr = register_prepared(reg);
+	say(reg, mr, prepared - begin, now_ns() - prepared);
 	pthread_setcancelstate(cancel, NULL);
 	return mr;
 }
 
+/* --- registration --- */
+
 struct ibv_mr *phyr_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova, int access)
 {
-	const struct prepare_policy *policy;
-	struct prepare_report report;
+	struct registration reg = {
+		.device = { .name = ibv_get_device_name(pd->context->device), .largest = largest },
+		.pd = pd, .addr = addr, .length = length, .iova = iova, .access = access,
+	};
 
 	pthread_once(&environment_read, read_environment);
-	policy = asked ? asked : &environment;
 	if (debug)
-		return reg_mr_and_say(policy, pd, addr, length, iova, access);
-	prepare(addr, length, iova, access, policy, &report);
-	return engine_reg_mr(pd, addr, length, iova, access);
+		return reg_mr_and_say(&reg);
+	prepare_registration(&reg);
+	return register_prepared(&reg);
 }
 
 struct ibv_mr *phyr_reg_mr_with(const struct prepare_policy *policy, struct ibv_pd *pd, void *addr,

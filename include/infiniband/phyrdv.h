@@ -59,9 +59,10 @@ int phyrdv_mr_extents(struct ibv_mr *mr, uint64_t start, struct phyrdv_extent *e
 
 /* What may be done with memory before it is registered. */
 enum {
-	PHYRDV_PREPARE_HUGEPAGE = 1 << 0,	/* advise huge pages where nothing is populated */
+	PHYRDV_PREPARE_HUGEPAGE = 1 << 0,	/* huge pages where nothing is populated */
 	PHYRDV_PREPARE_POPULATE = 1 << 1,	/* populate with several threads */
 	PHYRDV_PREPARE_COLLAPSE = 1 << 2,	/* make huge pages of populated base pages */
+	PHYRDV_PREPARE_ADVISE = 1 << 3,		/* have huge pages by advice, which stays */
 };
 
 struct phyrdv_reg_mr_attr {

@@ -1,23 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * How many threads may populate memory, and on which CPUs.
+ * How many helpers may populate memory besides us.
  *
- * Not more than one for each CPU that we may run on; nor more than the CPU time that the cgroups we
- * are in may spend, else all threads of the program would pay for it by standing still until the
- * end of the period.
+ * Under a seccomp filter, there is none: it may kill the process for starting a thread. It does
+ * so for more of the calls below, too, so that is looked at first.
+ *
+ * There are not more than one for each other CPU that we may run on; nor more than the CPU time
+ * that the cgroups we are in may spend, else all threads of the program would pay for it by
+ * standing still until the end of the period. And there are not more than half of the threads
+ * that the cgroups (pids.max) and RLIMIT_NPROC leave: to come up against such a limit is counted,
+ * and what we take, another thread of the program may lack meanwhile.
  *
  * Memory is placed on the node of the thread that populates it, unless a memory policy says
  * otherwise, which threads inherit. So that it comes to lie where the kernel would have placed it
- * in our name, helpers run only on CPUs of the node on which we are.
+ * in our name, helpers populate only while they run on the node where we are.
  */
 #define _GNU_SOURCE
 #include <limits.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "parts.h"
+
+#define NODE "/sys/devices/system/node/node"
+
+static unsigned int least(unsigned int a, unsigned int b)
+{
+	return a < b ? a : b;
+}
 
 /* Of a list as in "0-3,8". */
 static void parse_list(const char *list, cpu_set_t *cpus)
@@ -40,61 +51,137 @@ static void parse_list(const char *list, cpu_set_t *cpus)
 	}
 }
 
-/* CPUs for each period that a cgroup may use; at least one. */
-static unsigned int quota_of(const char *group)
+/* The CPUs that we may run on, of our node; 0 if they are not known. */
+static unsigned int count_cpus(struct text *text, unsigned int *node)
 {
-	char path[512], line[64];
-	unsigned long quota, period;
+	cpu_set_t cpus, of_node;
+	char path[64], digits[16];
+	unsigned int n, at = sizeof(digits);
 
-	if (snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max", group) >= (int)sizeof(path) ||
-	    !prepare_read_line(path, line, sizeof(line)) ||
-	    sscanf(line, "%lu %lu", &quota, &period) != 2 || !period)
-		return UINT_MAX;
-	return quota > period ? quota / period : 1;
-}
-
-/* The least of our cgroup and of those that it is in. (Version 2: there, ours is in line "0::".) */
-static unsigned int find_quota(void)
-{
-	unsigned int quota = UINT_MAX, least = UINT_MAX;
-	char group[512], *slash;
-
-	if (!prepare_read_line("/proc/self/cgroup", group, sizeof(group)) ||
-	    strncmp(group, "0::", 3))
-		return least;
-	while ((slash = strrchr(group + 3, '/'))) {
-		quota = quota_of(group + 3);
-		least = quota < least ? quota : least;
-		*slash = '\0';
-	}
-	/* What a container sees as the root may have a limit; the real one has none. */
-	quota = quota_of("");
-	return quota < least ? quota : least;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) || getcpu(NULL, node))
+		return 0;
+	digits[--at] = '\0';
+	for (n = *node; n || !digits[at]; n /= 10)
+		digits[--at] = '0' + n % 10;
+	/* The list of a large machine is long. */
+	if (!text_join(path, sizeof(path), NODE, digits + at, "/cpulist") ||
+	    !text_read_line(path, text->buffer, sizeof(text->buffer)))
+		return 0;
+	parse_list(text->buffer, &of_node);
+	CPU_AND(&cpus, &cpus, &of_node);
+	return CPU_COUNT(&cpus);
 }
 
 static bool is_real_time(int policy)
 {
 	policy &= ~SCHED_RESET_ON_FORK;
-	return policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE;
+	return policy < 0 || policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE;
 }
 
-unsigned int prepare_find_cpus(cpu_set_t *cpus)
-{
-	char path[64], list[1024];
-	unsigned int node, count, quota;
-	cpu_set_t of_node;
+/* --- cgroups --- */
 
+/* CPUs for each period that a cgroup may use. 0 if that is not known, or less than one. */
+static unsigned int group_cpus(const struct cgroup *group)
+{
+	char path[CGROUP_PATH], line[64];
+	uint64_t quota, period;
+	const char *rest;
+
+	if (!cgroup_path(group, "cpu.max", path, sizeof(path)))
+		return 0;
+	if (text_is_missing(path))
+		return UINT_MAX;
+	if (!text_read_line(path, line, sizeof(line)))
+		return 0;
+	if (text_after(line, "max "))
+		return UINT_MAX;
+	if (!text_number(line, 10, &quota, &rest) || *rest != ' ' ||
+	    !text_number(rest + 1, 10, &period, &rest) || *rest || !period)
+		return 0;
+	return quota / period > UINT_MAX ? UINT_MAX : quota / period;
+}
+
+/* How many threads more a cgroup may have. 0 if that is not known. */
+static unsigned int group_threads(const struct cgroup *group)
+{
+	char path[CGROUP_PATH], line[64];
+	uint64_t most, now;
+
+	if (!cgroup_path(group, "pids.max", path, sizeof(path)))
+		return 0;
+	if (text_is_missing(path))
+		return UINT_MAX;
+	if (!text_read_line(path, line, sizeof(line)) || !text_limit(line, "max", &most))
+		return 0;
+	if (most == UINT64_MAX)
+		return UINT_MAX;
+	if (!cgroup_path(group, "pids.current", path, sizeof(path)) ||
+	    !text_read_line(path, line, sizeof(line)) || !text_limit(line, "", &now) || now >= most)
+		return 0;
+	return most - now > UINT_MAX ? UINT_MAX : most - now;
+}
+
+/* What all the cgroups that we are in leave for helpers. */
+static unsigned int count_granted(struct room *room)
+{
+	struct cgroup *group = &room->group;
+	enum cgroup_state state = cgroup_find(&room->text, group);
+	unsigned int cpus = UINT_MAX, threads = UINT_MAX;
+
+	if (state != CGROUP_SEEN)
+		return state == CGROUP_NONE ? UINT_MAX : 0;
+	do {
+		cpus = least(cpus, group_cpus(group));
+		threads = least(threads, group_threads(group));
+	} while (cgroup_up(group));
+	return cpus ? least(cpus - 1, threads / 2) : 0;
+}
+
+/* --- RLIMIT_NPROC --- */
+
+/*
+ * How many threads its user has, the kernel does not say. But these are not more than there are
+ * in all, which is the number behind the slash in "0.12 0.08 0.01 1/234 5678".
+ */
+static unsigned int count_left(struct text *text)
+{
+	uint64_t most, now;
+	const char *rest;
+	char line[128];
+
+	if (!prepare_resource_limit(text, "Max processes", &most))
+		return 0;
+	if (most == UINT64_MAX)
+		return UINT_MAX;
+	if (!text_read_line("/proc/loadavg", line, sizeof(line)) || !strchr(line, '/') ||
+	    !text_number(strchr(line, '/') + 1, 10, &now, &rest) || *rest != ' ' || now >= most)
+		return 0;
+	return most - now > UINT_MAX ? UINT_MAX : (most - now) / 2;
+}
+
+unsigned int prepare_find_helpers(struct room *room, unsigned int *node, enum left_out *why)
+{
+	unsigned int cpus, granted, left;
+
+	*why = LEFT_THREADS_SECCOMP;
+	if (!room->process.unfiltered)
+		return 0;
+	*why = LEFT_THREADS_MACHINE;
+	if (!PREPARE_CAN_HELP)
+		return 0;
 	/* Of a real-time thread, helpers would be such, and keep others off more CPUs. */
+	*why = LEFT_THREADS_SCHEDULING;
 	if (is_real_time(sched_getscheduler(0)))
-		return 1;
-	if (sched_getaffinity(0, sizeof(*cpus), cpus) || getcpu(NULL, &node))
-		return 1;
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%u/cpulist", node);
-	if (!prepare_read_line(path, list, sizeof(list)))
-		return 1;
-	parse_list(list, &of_node);
-	CPU_AND(cpus, cpus, &of_node);
-	count = CPU_COUNT(cpus);
-	quota = count > 1 ? find_quota() : 1;
-	return quota < count ? quota : count;
+		return 0;
+	*why = LEFT_THREADS_CPUS;
+	cpus = count_cpus(&room->text, node);
+	if (cpus <= 1)
+		return 0;
+	*why = LEFT_THREADS_CGROUP;
+	granted = count_granted(room);
+	if (!granted)
+		return 0;
+	*why = LEFT_THREADS_LIMIT;
+	left = count_left(&room->text);
+	return least(least(cpus - 1, granted), least(left, PREPARE_HELPERS));
 }

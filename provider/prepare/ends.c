@@ -17,7 +17,6 @@
  * as scattered as they would have been.
  */
 #define _GNU_SOURCE
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "parts.h"
@@ -43,17 +42,16 @@ struct spares {
 
 static void unmap_spares(struct spares *spares)
 {
-	munmap((void *)spares->map.start, range_size(spares->map));
+	raw_munmap((void *)spares->map.start, range_size(spares->map));
 }
 
 static bool map_spares(struct spares *spares, size_t size)
 {
 	size_t map_size = (SPARES + 1) * size;
-	void *map = mmap(NULL, map_size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *map = raw_mmap(map_size, MAP_PRIVATE | MAP_NORESERVE);
 	uintptr_t start = (uintptr_t)map;
 
-	if (map == MAP_FAILED)
+	if (!map)
 		return false;
 	*spares = (struct spares){ .map = { start, start + map_size }, .size = size };
 	spares->unused = range_inside(spares->map, size);
@@ -111,9 +109,9 @@ static size_t populate_backwards(struct range range, struct spares *spares)
 	return range.end - at;
 }
 
-bool prepare_ends(const struct part *part, size_t *bytes)
+static bool ends_of_part(struct part *part)
 {
-	size_t size = part->thp_size, populated;
+	size_t size = part->thp_size;
 	struct range inside, head, tail;
 	struct spares spares;
 
@@ -126,8 +124,18 @@ bool prepare_ends(const struct part *part, size_t *bytes)
 		return true;
 	if (!map_spares(&spares, size))
 		return true;
-	populated = populate_backwards(tail, &spares) + populate_backwards(head, &spares);
+	part->populated = populate_backwards(tail, &spares) + populate_backwards(head, &spares);
 	unmap_spares(&spares);
-	*bytes += populated;
-	return populated == range_size(head) + range_size(tail);
+	return part->populated == range_size(head) + range_size(tail);
+}
+
+bool prepare_ends(struct room *room)
+{
+	struct parts *untouched = &room->untouched;
+	unsigned int i;
+
+	for (i = 0; i < untouched->count; i++)
+		if (!ends_of_part(&untouched->part[i]))
+			return false;
+	return true;
 }

@@ -2,8 +2,10 @@
 /*
  * What the environment says about preparing memory:
  *
- *	PHYR_PREPARE=auto|none|collapse		what is done; auto if not set
+ *	PHYR_PREPARE=auto|none|advise|collapse	what is done; auto if not set
  *	PHYR_PREPARE_THREADS=N			threads that populate, at most
+ *
+ * A program that has more rights than who started it takes nothing from there (secure_getenv()).
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -23,9 +25,10 @@ static uint32_t read_steps(void)
 		const char *name;
 		uint32_t steps;
 	} known[] = {
-		{ "auto", AUTO }, { "none", 0 }, { "collapse", AUTO | PHYRDV_PREPARE_COLLAPSE },
+		{ "auto", AUTO }, { "none", 0 }, { "advise", AUTO | PHYRDV_PREPARE_ADVISE },
+		{ "collapse", AUTO | PHYRDV_PREPARE_COLLAPSE },
 	};
-	const char *value = getenv("PHYR_PREPARE");
+	const char *value = secure_getenv("PHYR_PREPARE");
 	size_t i;
 
 	if (!value || !*value)
@@ -33,14 +36,14 @@ static uint32_t read_steps(void)
 	for (i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(value, known[i].name))
 			return known[i].steps;
-	fprintf(stderr, "libphyr: PHYR_PREPARE is '%s', but should be auto, none or collapse; "
-			"taken as auto\n", value);
+	fprintf(stderr, "libphyr: PHYR_PREPARE is '%s', but should be auto, none, advise or "
+			"collapse; taken as auto\n", value);
 	return AUTO;
 }
 
 static uint32_t read_max_threads(void)
 {
-	const char *value = getenv("PHYR_PREPARE_THREADS");
+	const char *value = secure_getenv("PHYR_PREPARE_THREADS");
 	unsigned long threads;
 	char *end;
 

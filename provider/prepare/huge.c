@@ -1,53 +1,70 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Transparent huge pages for private anonymous memory.
+ * Transparent huge pages for private anonymous memory, where the system's setting is "madvise":
+ * the system gives huge pages to those who ask.
  *
- * Where the system's setting is "madvise", MADV_HUGEPAGE has the kernel populate untouched memory
- * with huge pages. Processes, too, have a say (PR_SET_THP_DISABLE), which prctl() tells, and so
- * have mappings: MADV_NOHUGEPAGE. That, our advice would undo, so it has to be known first; but
- * only /proc/self/smaps tells, which goes over the page tables of all mappings below ours.
+ * One can ask by MADV_HUGEPAGE, and the kernel populates untouched memory with huge pages. But
+ * that stays with the mapping. Memory that is given back later grows by a huge page for each
+ * touch; and where a part of a mapping is advised, there are two or three mappings then, which
+ * mremap() cannot resize, and of which a process may have only so many. So this is done only if
+ * the user says that it may be (@by_advice).
  *
- * What a mapping has been advised is its attribute, and where attributes differ there are two
- * mappings. So give MADV_NOHUGEPAGE for the first page alone. If that has become a mapping of its
- * own, the rest had not opted out, and our MADV_HUGEPAGE for all of it joins them again. If not,
- * nothing has changed. (MADV_COLLAPSE would tell by an error. But it has all CPUs put their pages
- * on the LRU lists, and one that a real-time thread occupies may take seconds to answer.)
+ * What leaves no trace is to touch one page of each huge one, and to have the kernel collapse it
+ * (MADV_COLLAPSE). That takes a quarter longer. Other threads do not make it faster: the kernel
+ * zeroes the rest of the huge page with the mappings locked. It works where the setting is
+ * "never", too, and there we leave it. Processes may have opted out (PR_SET_THP_DISABLE), which
+ * /proc tells, and mappings (MADV_NOHUGEPAGE), for which the kernel refuses to collapse. Where it
+ * does not work, base pages are populated.
  *
- * So what is too short for a huge page at either end of a mapping is advised with the rest. It
- * comes in base pages all the same; but as a mapping of its own it would have mremap() fail, by
- * which realloc() makes large memory larger.
+ * For each call, MADV_COLLAPSE has all CPUs put their pages on the LRU lists, and one that a
+ * real-time thread occupies may take long to answer. So a call is for much memory, and if one has
+ * taken long, it was the last.
+ *
+ * Advice has to know whether a mapping has opted out, since it would undo that. Only
+ * /proc/self/smaps tells, which goes over the page tables of all mappings below ours. But where
+ * attributes differ there are two mappings. So give MADV_NOHUGEPAGE for the first page alone. If
+ * that has become a mapping of its own, the rest had not opted out, and our MADV_HUGEPAGE for all
+ * of it joins them again. If not, nothing has changed. What is too short for a huge page at
+ * either end of a mapping is advised with the rest, as it would be a mapping of its own
+ * otherwise.
  *
  * Shared memory is left to the system's and the mount's setting for it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "parts.h"
-
-/* Of newer kernels: those who have asked for huge pages get them all the same. */
-#ifndef PR_THP_DISABLE_EXCEPT_ADVISED
-#define PR_THP_DISABLE_EXCEPT_ADVISED (1 << 1)
-#endif
 
 #define SYSFS "/sys/kernel/mm/transparent_hugepage/"
 
-/* Of MADV_COLLAPSE, which says EAGAIN of pages that somebody else happened to look at. */
+/* Of MADV_COLLAPSE. */
 #define TRIES	3
+/* Of what is collapsed at a time: the limit of locked memory is looked at between. */
+#define STEP	(64 * PREPARE_MIB)
+/* A call that takes longer than this many nanoseconds has waited for somebody. */
+#define LONG	UINT64_C(1000000000)
 
-/* The size of a huge page; 0 if the kernel has none. */
+/* Linux 6.1; some C libraries do not have it. */
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+/* The size of a huge page; 0 if the kernel has none, or one that we do not understand. */
 static size_t huge_size(void)
 {
+	const char *end;
+	uint64_t size;
 	char line[32];
 
-	if (!prepare_read_line(SYSFS "hpage_pmd_size", line, sizeof(line)))
+	if (!text_read_line(SYSFS "hpage_pmd_size", line, sizeof(line)) ||
+	    !text_number(line, 10, &size, &end) || *end || size & (size - 1) ||
+	    size > UINT64_C(1) << 40)
 		return 0;
-	return strtoul(line, NULL, 10);
+	return size;
 }
 
 /* The word in brackets, of all those in the file. */
@@ -55,43 +72,55 @@ static bool read_choice(const char *path, char *word, size_t size)
 {
 	char line[96], *start, *end;
 
-	if (!prepare_read_line(path, line, sizeof(line)))
+	if (!text_read_line(path, line, sizeof(line)))
 		return false;
 	start = strchr(line, '[');
 	end = start ? strchr(start, ']') : NULL;
 	if (!end)
 		return false;
 	*end = '\0';
-	return (size_t)snprintf(word, size, "%s", start + 1) < size;
+	return text_join(word, size, start + 1, "", "");
 }
 
-/* "always", "madvise" or "never": for huge pages of this size, or of all sizes. */
-static bool setting_is(size_t huge, const char *wanted)
+/*
+ * The setting for huge pages of this size: "always", "madvise" or "never"; empty if it is not
+ * known.
+ */
+static void read_setting(size_t huge, char word[16])
 {
-	char path[96], word[16];
+	char path[96], digits[24];
+	size_t kib = huge / 1024, at = sizeof(digits);
 
-	snprintf(path, sizeof(path), SYSFS "hugepages-%zukB/enabled", huge / 1024);
-	if (!read_choice(path, word, sizeof(word)) || !strcmp(word, "inherit"))
-		if (!read_choice(SYSFS "enabled", word, sizeof(word)))
-			return false;
-	return !strcmp(word, wanted);
+	digits[--at] = '\0';
+	for (; kib; kib /= 10)
+		digits[--at] = '0' + kib % 10;
+	*word = '\0';
+	if (!text_join(path, sizeof(path), SYSFS "hugepages-", digits + at, "kB/enabled"))
+		return;
+	/* Older kernels have one setting for all sizes. */
+	if (text_is_missing(path))
+		strcpy(word, "inherit");
+	else if (!read_choice(path, word, 16))
+		*word = '\0';
+	if (!strcmp(word, "inherit") && !read_choice(SYSFS "enabled", word, 16))
+		*word = '\0';
 }
 
-enum who { NOBODY, WHO_ASKS, EVERYBODY };
-
-/* Who gets huge pages, by the system's settings and the process's. */
-static enum who who_gets(size_t huge)
+/*
+ * May the kernel compact memory to have huge pages for those who ask? MADV_COLLAPSE does so in
+ * any case, and we must not have it where the administrator does not want anybody to wait for
+ * that.
+ */
+static bool may_compact(void)
 {
-	int disabled = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
+	char word[16];
 
-	if (disabled < 0 || (disabled && !(disabled & PR_THP_DISABLE_EXCEPT_ADVISED)))
-		return NOBODY;
-	if (setting_is(huge, "madvise"))
-		return WHO_ASKS;
-	if (!setting_is(huge, "always"))
-		return NOBODY;
-	return disabled ? WHO_ASKS : EVERYBODY;
+	return read_choice(SYSFS "defrag", word, sizeof(word)) &&
+	       (!strcmp(word, "madvise") || !strcmp(word, "always") ||
+		!strcmp(word, "defer+madvise"));
 }
+
+/* --- by advice --- */
 
 /* The huge pages inside, with what of the mapping is left over at its ends. */
 static struct range with_ends(const struct part *part, struct range inside, size_t huge)
@@ -121,70 +150,169 @@ static bool advise_unless_out(int maps, struct range range)
 	return false;
 }
 
-static size_t advise_parts(struct parts *untouched, size_t huge)
+/* --- without a trace --- */
+
+static bool touch(struct range range, size_t huge)
+{
+	uintptr_t at;
+
+	for (at = range.start; at < range.end; at += huge)
+		if (!advise(at, sysconf(_SC_PAGESIZE), MADV_POPULATE_WRITE))
+			return false;
+	return true;
+}
+
+/*
+ * Returns an error if not all of it has become huge pages. That need not mean that nothing was
+ * done, nor that no more can be: -EAGAIN is for pages that somebody else happened to look at, as
+ * fork() does.
+ */
+static long collapse(struct range range)
+{
+	unsigned int tries;
+	long error = -EAGAIN;
+
+	for (tries = 0; tries < TRIES && error == -EAGAIN; tries++)
+		error = raw_madvise(range.start, range_size(range), MADV_COLLAPSE);
+	return error;
+}
+
+/*
+ * Populates huge pages one step after the other. Those that cannot be had are populated with base
+ * pages by populate.c, with all that comes behind if there is no hope for more. False after an
+ * error that the kernel would meet, too.
+ */
+static bool collapse_untouched(struct room *room, struct part *part, struct prepare_report *report)
+{
+	struct range inside = range_inside(part->range, part->thp_size);
+	size_t size = part->thp_size < STEP ? STEP : part->thp_size, huge;
+	struct range step = inside;
+	uint64_t begin;
+	long error = 0;
+
+	part->done = true;
+	for (; step.start < inside.end && (!error || error == -EAGAIN); step.start = step.end) {
+		step.end = inside.end - step.start > size ? step.start + size : inside.end;
+		begin = now_ns();
+		if (!prepare_still_fits(room)) {
+			report->left_out |= 1 << LEFT_REST_MEMLOCK;
+			return false;
+		}
+		if (!touch(step, part->thp_size))
+			return false;
+		error = collapse(step);
+		huge = error ? prepare_count_huge(room, step) : range_size(step);
+		report->huge_bytes += huge;
+		part->populated += huge;
+		part->done &= !error;
+		if (now_ns() - begin > LONG)
+			error = error ?: -ETIME;
+	}
+	part->done &= step.start == inside.end;
+	if (!part->done)
+		report->left_out |= 1 << LEFT_HUGE_FAILED;
+	return true;
+}
+
+bool prepare_make_huge(struct room *room, struct prepare_report *report)
+{
+	struct parts *untouched = &room->untouched;
+	unsigned int i;
+
+	for (i = 0; i < untouched->count; i++)
+		if (untouched->part[i].to_collapse &&
+		    !collapse_untouched(room, &untouched->part[i], report))
+			return false;
+	return true;
+}
+
+/* --- what is to be done --- */
+
+static bool may_be_huge(const struct part *part, size_t huge)
+{
+	return part->anonymous && range_size(range_inside(part->range, huge));
+}
+
+static void advise_parts(struct parts *untouched, size_t huge, struct prepare_report *report)
 {
 	int maps = prepare_open_maps();
 	struct range inside;
-	size_t bytes = 0;
 	struct part *part;
 	unsigned int i;
 
 	for (i = 0; i < untouched->count && maps >= 0; i++) {
 		part = &untouched->part[i];
 		inside = range_inside(part->range, huge);
-		if (!part->anonymous || !range_size(inside) ||
+		if (!may_be_huge(part, huge) ||
 		    !advise_unless_out(maps, with_ends(part, inside, huge)))
 			continue;
 		part->thp_size = huge;
-		bytes += range_size(inside);
+		report->huge_bytes += range_size(inside);
 	}
 	if (maps >= 0)
 		close(maps);
-	return bytes;
 }
 
-size_t prepare_advise_huge(struct parts *untouched)
+void prepare_plan_huge(struct room *room, bool by_advice, struct prepare_report *report)
 {
+	struct parts *untouched = &room->untouched;
 	size_t huge = huge_size();
+	char setting[16] = "";
 	unsigned int i;
+	bool asks;
 
-	switch (huge ? who_gets(huge) : NOBODY) {
-	case NOBODY:
-		return 0;
-	case WHO_ASKS:
-		return advise_parts(untouched, huge);
-	case EVERYBODY:
-		/* Those that have opted out among them: we do not ask, as we do not advise. */
-		for (i = 0; i < untouched->count; i++)
-			if (untouched->part[i].anonymous &&
-			    range_size(range_inside(untouched->part[i].range, huge)))
-				untouched->part[i].thp_size = huge;
+	if (huge)
+		read_setting(huge, setting);
+	asks = !strcmp(setting, "madvise");
+	if (!asks && strcmp(setting, "always")) {
+		report->left_out |= 1 << LEFT_HUGE_SETTING;
+		return;
 	}
-	return 0;
+	if (!room->process.thp) {
+		report->left_out |= 1 << LEFT_HUGE_PROCESS;
+		return;
+	}
+	if (asks && by_advice) {
+		advise_parts(untouched, huge, report);
+		return;
+	}
+	if (asks && !may_compact()) {
+		report->left_out |= 1 << LEFT_HUGE_SETTING;
+		return;
+	}
+	/*
+	 * With "always", memory that has opted out is among it: we do not ask, as we do nothing
+	 * to it.
+	 */
+	for (i = 0; i < untouched->count; i++) {
+		if (!may_be_huge(&untouched->part[i], huge))
+			continue;
+		untouched->part[i].thp_size = huge;
+		untouched->part[i].to_collapse = asks;
+	}
 }
 
-size_t prepare_collapse(const struct parts *mappings)
+size_t prepare_collapse(struct room *room)
 {
 	size_t huge = huge_size(), bytes = 0, before, after;
 	struct range inside;
-	unsigned int i, tries;
+	char setting[16] = "";
+	unsigned int i;
 
 	/* That the system has opted out, MADV_COLLAPSE does not mind; we do. */
-	if (!huge || setting_is(huge, "never"))
+	if (huge)
+		read_setting(huge, setting);
+	if (strcmp(setting, "madvise") && strcmp(setting, "always"))
 		return 0;
-	for (i = 0; i < mappings->count; i++) {
-		inside = range_inside(mappings->part[i].range, huge);
-		if (!mappings->part[i].anonymous || !range_size(inside))
+	for (i = 0; i < room->mappings.count; i++) {
+		inside = range_inside(room->mappings.part[i].range, huge);
+		if (!may_be_huge(&room->mappings.part[i], huge))
 			continue;
-		before = prepare_count_base(inside);
+		before = prepare_count_base(room, inside);
 		if (!before)
 			continue;
-		/* An error need not mean that nothing was done, nor that no more can be. */
-		for (tries = 0; tries < TRIES; tries++)
-			if (advise(inside.start, range_size(inside), MADV_COLLAPSE) ||
-			    errno != EAGAIN)
-				break;
-		after = prepare_count_base(inside);
+		collapse(inside);
+		after = prepare_count_base(room, inside);
 		bytes += after < before ? before - after : 0;
 	}
 	return bytes;

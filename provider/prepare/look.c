@@ -15,59 +15,97 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <linux/magic.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "parts.h"
 
 /* Each costs, and memory that is not all there mostly lacks its end, or more than a quarter. */
 #define SAMPLES		4
+/* What /proc/PID/pagemap has for each page. */
+#define PAGEMAP_PRESENT	(UINT64_C(1) << 63)
 
 /*
- * The pages are not moved anywhere: without nodes to move them to, move_pages() says where they
- * are. It is one system call, and opens nothing. Containers may forbid it, for moving; then each is
- * asked for by itself.
+ * Ranges that were found to be populated, each at a place that follows from its address. To
+ * look costs as much as to register 4 MiB of huge pages, and most programs register the same memory
+ * over and over. So a range that was looked at is taken to be populated some times more. If it was
+ * replaced by fresh memory meanwhile, that is registered as it is, which is slow, and no harm. Nor
+ * is it if threads make one entry of two.
  */
-static bool are_resident(void **at, size_t count, size_t page)
-{
-	unsigned char resident;
-	int node[SAMPLES];
-	size_t i;
+static struct {
+	_Atomic uintptr_t start, end;
+	_Atomic unsigned int trust;	/* so many times more */
+} remembered[8];
+#define TRUST	7
 
-	if (!syscall(SYS_move_pages, 0, count, at, NULL, node, 0)) {
-		for (i = 0; i < count; i++)
-			if (node[i] < 0)
-				return false;
-		return true;
-	}
-	for (i = 0; i < count; i++)
-		if (mincore(at[i], page, &resident) || !(resident & 1))
-			return false;
+static unsigned int place_of(struct range range)
+{
+	return range.start / PREPARE_LEAST % ARRAY_SIZE(remembered);
+}
+
+static bool is_remembered(struct range range)
+{
+	unsigned int i = place_of(range);
+	unsigned int trust = atomic_load(&remembered[i].trust);
+
+	if (!trust || atomic_load(&remembered[i].start) != range.start ||
+	    atomic_load(&remembered[i].end) != range.end)
+		return false;
+	atomic_store(&remembered[i].trust, trust - 1);
 	return true;
 }
 
-/* In memory that is all there, which is the common case, this is all that is done. */
-bool prepare_is_resident(struct range range)
+void prepare_remember(struct range range, bool resident)
+{
+	unsigned int i = place_of(range);
+
+	atomic_store(&remembered[i].trust, 0);
+	atomic_store(&remembered[i].start, range.start);
+	atomic_store(&remembered[i].end, range.end);
+	atomic_store(&remembered[i].trust, resident ? TRUST : 0);
+}
+
+/* True if they cannot be looked at. */
+static bool look_at_samples(struct range range)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
 	size_t samples = (range_size(range) + PREPARE_LEAST - 1) / PREPARE_LEAST, i;
-	void *at[SAMPLES];
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = PAGEMAP_PRESENT;
+	uintptr_t at;
 
+	if (pagemap < 0)
+		return true;
 	if (samples > SAMPLES)
 		samples = SAMPLES;
 	/* At the end of each part, but so that PREPARE_LEAST untouched bytes there are noticed. */
-	for (i = 0; i < samples; i++)
-		at[i] = (void *)((range.start + range_size(range) / samples * (i + 1) -
-				  PREPARE_LEAST / 2) & ~(page - 1));
-	return are_resident(at, samples, page);
+	for (i = 0; i < samples && entry & PAGEMAP_PRESENT; i++) {
+		at = range.start + range_size(range) / samples * (i + 1) - PREPARE_LEAST / 2;
+		if (pread(pagemap, &entry, sizeof(entry), at / page * sizeof(entry)) !=
+		    sizeof(entry))
+			entry = PAGEMAP_PRESENT;
+	}
+	close(pagemap);
+	return entry & PAGEMAP_PRESENT;
+}
+
+/*
+ * In memory that is all there, which is the common case, this is all that is done. move_pages() and
+ * mincore() would say the same in a single system call each. But seccomp filters deny them, and
+ * some kill for them; and that there is no filter, nothing says for less than what this costs.
+ */
+bool prepare_is_resident(struct range range)
+{
+	bool resident;
+
+	if (is_remembered(range))
+		return true;
+	resident = look_at_samples(range);
+	prepare_remember(range, resident);
+	return resident;
 }
 
 /* --- mappings --- */
@@ -107,9 +145,68 @@ static bool is_stack(int maps, uintptr_t addr)
 	       !strcmp(name, "[stack]");
 }
 
-static bool is_on(const struct procmap_query *found, dev_t dev)
+/* --- shared memory --- */
+
+struct device {
+	unsigned int major, minor;
+};
+
+static bool is_on(const struct procmap_query *found, struct device device)
 {
-	return found->dev_major == major(dev) && found->dev_minor == minor(dev);
+	return found->dev_major == device.major && found->dev_minor == device.minor;
+}
+
+/* The tmpfs that the kernel has mounted for itself: a mapping of ours shows which it is. */
+static bool find_own_tmpfs(int maps, struct device *device)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	void *map = raw_mmap(page, MAP_SHARED);
+	struct procmap_query found;
+	bool good;
+
+	if (!map)
+		return false;
+	good = query(maps, (uintptr_t)map, &found) && found.inode;
+	raw_munmap(map, page);
+	*device = (struct device){ found.dev_major, found.dev_minor };
+	return good;
+}
+
+/* The part of a line behind that many blanks. */
+static const char *skip_words(const char *line, unsigned int count)
+{
+	while (count-- && line) {
+		line = strchr(line, ' ');
+		line = line ? line + 1 : NULL;
+	}
+	return line;
+}
+
+/*
+ * The tmpfs at /dev/shm, by a line such as "29 22 0:25 / /dev/shm rw,nosuid - tmpfs tmpfs rw"; of
+ * several mounts there, the last one.
+ */
+static bool find_dev_shm(struct text *text, struct device *device)
+{
+	const char *place, *type, *end;
+	uint64_t major, minor;
+	bool found = false;
+	char *line;
+
+	if (!text_open(text, "/proc/thread-self/mountinfo"))
+		return false;
+	while ((line = text_line(text))) {
+		place = skip_words(line, 4);
+		if (!place || !text_after(place, "/dev/shm "))
+			continue;
+		type = strstr(place, " - ");
+		found = type && text_after(type, " - tmpfs ") &&
+			text_number(skip_words(line, 2), 10, &major, &end) && *end == ':' &&
+			text_number(end + 1, 10, &minor, &end) && *end == ' ';
+		if (found)
+			*device = (struct device){ major, minor };
+	}
+	return text_close(text) && found;
 }
 
 /*
@@ -117,35 +214,27 @@ static bool is_on(const struct procmap_query *found, dev_t dev)
  * mounted for itself; POSIX's are in /dev/shm. Files of other mounts are not asked for their file
  * system: to look at them by name may take as long as a dead server of it does.
  */
-static bool is_shared_memory(const struct procmap_query *found)
+static bool is_shared_memory(int maps, struct text *text, const struct procmap_query *found)
 {
-	struct statfs fs;
-	struct stat st;
-	bool same;
-	int fd;
+	struct device device;
 
-	fd = memfd_create("phyr", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
-	if (fd >= 0) {
-		same = !fstat(fd, &st) && is_on(found, st.st_dev);
-		close(fd);
-		if (same)
-			return true;
-	}
-	return !stat("/dev/shm", &st) && is_on(found, st.st_dev) && !statfs("/dev/shm", &fs) &&
-	       fs.f_type == TMPFS_MAGIC;
+	if (find_own_tmpfs(maps, &device) && is_on(found, device))
+		return true;
+	return find_dev_shm(text, &device) && is_on(found, device);
 }
+
+/* --- all mappings --- */
 
 enum verdict { PREPARE, LEAVE, REFUSED };
 
-static enum verdict judge(int maps, const struct procmap_query *found, struct part *part)
+static enum verdict judge(int maps, struct text *text, const struct procmap_query *found,
+			  struct part *part)
 {
 	bool private = !(found->vma_flags & PROCMAP_QUERY_VMA_SHARED);
 
 	if (!(found->vma_flags & PROCMAP_QUERY_VMA_WRITABLE))
 		return REFUSED;
 	part->page_size = found->vma_page_size;
-	part->anonymous = false;
-	part->thp_size = 0;
 	if (found->vma_page_size > (size_t)sysconf(_SC_PAGESIZE))
 		return PREPARE;		/* hugetlb (or a device, with nothing to populate) */
 	if (private && !found->inode) {
@@ -159,11 +248,12 @@ static enum verdict judge(int maps, const struct procmap_query *found, struct pa
 	 * Of files that are on a disk, the kernel refuses to pin pages for writing. Of other ones,
 	 * and of devices, we do not know.
 	 */
-	return is_shared_memory(found) ? PREPARE : REFUSED;
+	return is_shared_memory(maps, text, found) ? PREPARE : REFUSED;
 }
 
-static bool find_mappings(int maps, struct range range, struct parts *mappings)
+static bool find_mappings(int maps, struct room *room, struct range range)
 {
+	struct parts *mappings = &room->mappings;
 	struct procmap_query found;
 	unsigned int looks = 0;
 	struct part part;
@@ -173,10 +263,10 @@ static bool find_mappings(int maps, struct range range, struct parts *mappings)
 		/* A hole is refused, too. */
 		if (++looks > PREPARE_PARTS || !query(maps, at, &found))
 			return false;
-		part.range.start = at;
+		part = (struct part){ .range.start = at };
 		part.range.end = found.vma_end < range.end ? found.vma_end : range.end;
 		part.mapping = part.range;
-		switch (judge(maps, &found, &part)) {
+		switch (judge(maps, &room->text, &found, &part)) {
 		case REFUSED:
 			return false;
 		case LEAVE:
@@ -188,64 +278,61 @@ static bool find_mappings(int maps, struct range range, struct parts *mappings)
 	return true;
 }
 
-bool prepare_find_mappings(struct range range, struct parts *mappings)
+bool prepare_find_mappings(struct room *room, struct range range)
 {
 	int maps = prepare_open_maps();
 	bool found;
 
-	mappings->count = 0;
+	room->mappings.count = 0;
 	if (maps < 0)
 		return false;
-	found = find_mappings(maps, range, mappings);
+	found = find_mappings(maps, room, range);
 	close(maps);
 	return found;
 }
 
 /* --- pages --- */
 
-/* As many ranges of pages as fit, of all those that have the categories, and lack the others. */
+/* Ranges of pages that have the categories, and lack the others; as many at a time as fit. */
 struct scan {
 	int pagemap;
 	struct range range;	/* what is left to scan */
 	uint64_t with;
 	uint64_t without;
-	unsigned int count;
-	struct page_region region[128];
 };
 
-static bool scan(struct scan *s)
+/* Returns how many ranges have been found. */
+static unsigned int scan(struct room *room, struct scan *s)
 {
 	struct pm_scan_arg arg = {
 		.size = sizeof(arg), .start = s->range.start, .end = s->range.end,
-		.vec = (uintptr_t)s->region, .vec_len = ARRAY_SIZE(s->region),
+		.vec = (uintptr_t)room->region, .vec_len = ARRAY_SIZE(room->region),
 		.category_mask = s->with | s->without, .category_inverted = s->without,
 	};
 	int count;
 
 	if (s->range.start >= s->range.end)
-		return false;
+		return 0;
 	count = ioctl(s->pagemap, PAGEMAP_SCAN, &arg);
-	if (count <= 0)
-		return false;
-	s->count = count;
 	s->range.start = arg.walk_end;
-	return true;
+	return count > 0 ? count : 0;
 }
 
-static void find_untouched(int pagemap, const struct part *mapping, struct parts *untouched)
+static void find_untouched(struct room *room, int pagemap, const struct part *mapping)
 {
 	/* A page that is swapped out, or a guard page (see MADV_GUARD_INSTALL), is somebody's. */
 	struct scan s = {
 		.pagemap = pagemap, .range = mapping->range,
 		.without = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
 	};
+	struct parts *untouched = &room->untouched;
 	struct part part = *mapping;
-	unsigned int i;
+	unsigned int count, i;
 
-	while (scan(&s)) {
-		for (i = 0; i < s.count; i++) {
-			part.range.start = s.region[i].start;
-			part.range.end = s.region[i].end;
+	while ((count = scan(room, &s))) {
+		for (i = 0; i < count; i++) {
+			part.range.start = room->region[i].start;
+			part.range.end = room->region[i].end;
 			if (range_size(part.range) < PREPARE_LEAST)
 				continue;
 			if (untouched->count == PREPARE_PARTS)
@@ -255,49 +342,43 @@ static void find_untouched(int pagemap, const struct part *mapping, struct parts
 	}
 }
 
-void prepare_find_untouched(const struct parts *mappings, struct parts *untouched)
+void prepare_find_untouched(struct room *room)
 {
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	unsigned int i;
 
-	untouched->count = 0;
+	room->untouched.count = 0;
 	if (pagemap < 0)
 		return;
-	for (i = 0; i < mappings->count; i++)
-		find_untouched(pagemap, &mappings->part[i], untouched);
+	for (i = 0; i < room->mappings.count; i++)
+		find_untouched(room, pagemap, &room->mappings.part[i]);
 	close(pagemap);
 }
 
-size_t prepare_count_base(struct range range)
+static size_t count_bytes(struct room *room, struct range range, uint64_t with, uint64_t without)
 {
 	struct scan s = {
 		.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), .range = range,
-		.with = PAGE_IS_PRESENT, .without = PAGE_IS_HUGE,
+		.with = with, .without = without,
 	};
+	unsigned int count, i;
 	size_t bytes = 0;
-	unsigned int i;
 
 	if (s.pagemap < 0)
 		return 0;
-	while (scan(&s))
-		for (i = 0; i < s.count; i++)
-			bytes += s.region[i].end - s.region[i].start;
+	while ((count = scan(room, &s)))
+		for (i = 0; i < count; i++)
+			bytes += room->region[i].end - room->region[i].start;
 	close(s.pagemap);
 	return bytes;
 }
 
-bool prepare_read_line(const char *path, char *line, size_t size)
+size_t prepare_count_base(struct room *room, struct range range)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
+	return count_bytes(room, range, PAGE_IS_PRESENT, PAGE_IS_HUGE);
+}
 
-	if (fd < 0)
-		return false;
-	n = read(fd, line, size - 1);
-	close(fd);
-	if (n <= 0)
-		return false;
-	line[n] = '\0';
-	line[strcspn(line, "\n")] = '\0';
-	return strlen(line) + 1 < size;
+size_t prepare_count_huge(struct room *room, struct range range)
+{
+	return count_bytes(room, range, PAGE_IS_PRESENT | PAGE_IS_HUGE, 0);
 }

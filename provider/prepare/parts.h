@@ -5,13 +5,16 @@
 #ifndef PHYR_PREPARE_PARTS_H
 #define PHYR_PREPARE_PARTS_H
 
-#include <sched.h>
+#include <linux/fs.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
+#include "cgroup.h"
 #include "prepare.h"
+#include "syscall.h"
+#include "text.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define PREPARE_MIB	((size_t)1 << 20)
@@ -45,7 +48,7 @@ static inline struct range range_inside(struct range range, size_t unit)
 
 static inline bool advise(uintptr_t start, size_t size, int advice)
 {
-	return !madvise((void *)start, size, advice);
+	return !raw_madvise(start, size, advice);
 }
 
 /* A range that lies in one mapping. */
@@ -55,6 +58,9 @@ struct part {
 	size_t page_size;
 	bool anonymous;		/* private, and not a stack: may have transparent huge pages */
 	size_t thp_size;	/* of those it will be populated with; 0: none, so far as we know */
+	bool to_collapse;	/* populate it with these by MADV_COLLAPSE */
+	size_t populated;	/* bytes of it that we have populated */
+	bool done;		/* what is left is too little for helpers */
 };
 
 /* Memory in more pieces is left to the kernel. */
@@ -65,10 +71,55 @@ struct parts {
 	struct part part[PREPARE_PARTS];
 };
 
+/* What /proc says of this process and thread. What is not known is 0, or SIZE_MAX. */
+struct process {
+	uint32_t tgid;
+	size_t pinned;		/* bytes, that count against RLIMIT_MEMLOCK */
+	bool thp;		/* has not opted out of transparent huge pages */
+	bool ipc_lock;		/* has CAP_IPC_LOCK, in its own user namespace */
+	bool unfiltered;	/* runs under no seccomp filter */
+};
+
+enum { PREPARE_HELPERS = 15, PREPARE_STACK = 4096 };
+
+/*
+ * What a preparation needs to remember. It is mapped for as long as that takes: the caller may
+ * have but a small stack, and malloc() may call hooks of the program's.
+ */
+struct room {
+	const struct prepare_device *device;
+	struct process process;
+	uint64_t lock_limit;	/* of bytes that may be pinned; UINT64_MAX: none */
+	struct cgroup group;
+	struct text text;
+	struct parts mappings, untouched;
+	struct page_region region[128];
+	_Alignas(64) char stack[PREPARE_HELPERS][PREPARE_STACK];
+};
+
+/* process.c: @text is for reading files. */
+
+void prepare_look_at_process(struct text *text, struct process *process);
+/*
+ * A soft limit, by its name in /proc/PID/limits; UINT64_MAX if there is none. False if not known.
+ */
+bool prepare_resource_limit(struct text *text, const char *name, uint64_t *limit);
+/* Is the namespace behind that file for sure the one with this inode number? */
+bool prepare_in_first_namespace(struct text *text, const char *path, uint64_t first);
+
+/* limits.c */
+
+/* Why the kernel will, or might, refuse to register so many bytes; LEFT_NOTHING if it will not. */
+enum left_out prepare_refused(struct room *room, size_t bytes, struct prepare_report *report);
+/* Has nobody used up the limit of locked memory since? */
+bool prepare_still_fits(struct room *room);
+
 /* look.c */
 
-/* Is all of it populated, so far as a few samples tell? */
+/* Is all of it populated, so far as a few samples tell? True if they tell nothing. */
 bool prepare_is_resident(struct range range);
+/* It was found to be, or not. */
+void prepare_remember(struct range range, bool resident);
 /* A file for prepare_mapping(), or -1. */
 int prepare_open_maps(void);
 /* The mapping that an address is in. */
@@ -77,41 +128,71 @@ bool prepare_mapping(int maps, uintptr_t addr, struct range *mapping);
  * The mappings that can be prepared. False if the range is to be left alone: the kernel would
  * refuse to register it, or might, or we do not know, as there are too many mappings.
  */
-bool prepare_find_mappings(struct range range, struct parts *mappings);
+bool prepare_find_mappings(struct room *room, struct range range);
 /* Those ranges of them, of PREPARE_LEAST or more, in which not a page is populated. */
-void prepare_find_untouched(const struct parts *mappings, struct parts *untouched);
-/* Bytes that are populated with base pages. */
-size_t prepare_count_base(struct range range);
-/* The first line of a small file, without its end; false if it is not shorter than that. */
-bool prepare_read_line(const char *path, char *line, size_t size);
+void prepare_find_untouched(struct room *room);
+/* Bytes that are populated with base pages, or with huge ones. */
+size_t prepare_count_base(struct room *room, struct range range);
+size_t prepare_count_huge(struct room *room, struct range range);
 
-/* huge.c: both return how many bytes. */
+/* huge.c */
 
-/* And sets thp_size. */
-size_t prepare_advise_huge(struct parts *untouched);
-size_t prepare_collapse(const struct parts *mappings);
+/*
+ * What untouched memory is to be of huge pages? Sets thp_size, and to_collapse unless the kernel
+ * does it by itself; if @by_advice, advises it to.
+ */
+void prepare_plan_huge(struct room *room, bool by_advice, struct prepare_report *report);
+/*
+ * Populate with huge pages what is to_collapse. False after an error, which the kernel would
+ * meet, too.
+ */
+bool prepare_make_huge(struct room *room, struct prepare_report *report);
+/* Make huge pages of base pages. Returns how many bytes. */
+size_t prepare_collapse(struct room *room);
 
 /* ends.c */
 
 /*
  * Populate the base pages before the first huge page and behind the last, if they are to be side by
- * side. Adds to @bytes what was; false after an error, which the kernel is going to meet as well.
+ * side. False after an error, which the kernel would meet, too.
  */
-bool prepare_ends(const struct part *part, size_t *bytes);
+bool prepare_ends(struct room *room);
 
 /* populate.c */
 
-void prepare_populate(const struct parts *untouched, uint32_t max_threads,
-		      struct prepare_report *report);
+void prepare_populate(struct room *room, uint32_t max_threads, struct prepare_report *report);
+
+/* helpers.c */
+
+/* Where system calls touch no thread-local storage, and libc has __clone(). */
+#if RAW_SYSCALLS && defined(__GLIBC__)
+#define PREPARE_CAN_HELP 1
+#else
+#define PREPARE_CAN_HELP 0
+#endif
+
+struct helper {
+	int id;
+	_Atomic uint32_t alive;	/* 0, by the kernel, once it no longer runs our code */
+};
+
+/* Start so many threads at most, each of which calls @run. Returns how many there are. */
+unsigned int prepare_start_helpers(struct room *room, struct helper *helpers, unsigned int wanted,
+				   int (*run)(void *), void *arg);
+/* Wait until they are gone. */
+void prepare_await_helpers(struct helper *helpers, unsigned int count);
 
 /* zones.c */
 
-/* Would what we populate have to be moved to be pinned? */
-bool prepare_may_be_moved(void);
+/* Would what we populate have to be moved to be pinned, or might it? */
+bool prepare_may_be_moved(struct text *text);
 
 /* cpus.c */
 
-/* How many threads may populate at a time, and on which CPUs. */
-unsigned int prepare_find_cpus(cpu_set_t *cpus);
+/*
+ * How many helpers may populate besides us; then @node is the one where our memory is to be. If
+ * none, @why says why.
+ */
+unsigned int prepare_find_helpers(struct room *room, unsigned int *node, enum left_out *why);
 
 #endif

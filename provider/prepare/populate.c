@@ -2,25 +2,21 @@
 /*
  * Populate untouched memory with several threads, ours among them.
  *
- * The threads take chunks from one cursor until none is left, so that they end together. A chunk is
- * populated by MADV_POPULATE_WRITE, which neither changes what is there, nor raises a signal where
- * nothing can be. After an error nobody takes more: the kernel is going to meet it as well, and
- * will say so.
+ * The threads take chunks, by a count that all of them raise, until none is left, so that they
+ * end together. A chunk is populated by MADV_POPULATE_WRITE, which neither changes what is there,
+ * nor raises a signal where nothing can be. After an error nobody takes more: the kernel is going
+ * to meet it as well, and will say so.
  *
- * Alone we populate nothing but the ends (ends.c), which come first, while no helper of
- * ours allocates pages. The rest the kernel, when it pins, populates no slower.
+ * Alone we populate nothing but the ends (ends.c), which come first, while no helper of ours
+ * allocates pages, and what huge.c does. The rest the kernel, when it pins, populates no slower.
  *
- * Helpers are nobody's but ours: they have all signals blocked, and have ended when we return. What
- * they inherit from us is what they need: scheduling, memory policy, cgroup. If one cannot be made,
- * there are fewer. If another thread calls fork() meanwhile, they stay in the parent, as we do.
- *
- * All registrations of a process that are under way share as many helpers as one would have alone.
+ * What helpers (helpers.c) inherit from us is what they need: scheduling, memory policy, cgroup.
+ * If one cannot be made, there are fewer. All registrations of a process that are under way share
+ * as many helpers as one would have alone.
  */
 #define _GNU_SOURCE
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "parts.h"
@@ -30,18 +26,14 @@
  * have one come and go takes a thirtieth of the time (measured on an emulated machine).
  */
 #define CHUNK		(8 * PREPARE_MIB)
-/* Of one node's memory, fewer threads than that use up the bandwidth. */
-#define MAX_THREADS	16
-/* Enough for madvise(), and for the variables that libraries have in each thread. */
-#define STACK		(128 * 1024)
 
 struct work {
-	pthread_mutex_t lock;		/* of all that follows */
-	const struct parts *parts;
-	unsigned int part;		/* where the next chunk begins */
-	uintptr_t at;
-	size_t populated;
-	bool failed;
+	struct room *room;
+	unsigned int node;		/* where the memory is to be */
+	size_t chunks;
+	_Atomic size_t taken;		/* of these */
+	_Atomic size_t populated;	/* bytes */
+	_Atomic bool failed;
 };
 
 /* Of hugetlb's largest pages, each is one. */
@@ -51,46 +43,93 @@ static size_t chunk_size(const struct part *part)
 }
 
 /* Chunks end at multiples of their size, so that no huge page is in two. */
-static bool take(struct work *work, struct range *chunk)
+static size_t count_chunks(const struct part *part)
 {
-	const struct part *part;
-	bool taken = false;
-	size_t size;
+	size_t size = chunk_size(part);
 
-	pthread_mutex_lock(&work->lock);
-	if (!work->failed && work->part < work->parts->count) {
-		part = &work->parts->part[work->part];
-		size = chunk_size(part);
-		chunk->start = work->at ?: part->range.start;
-		chunk->end = (chunk->start & ~(size - 1)) + size;
-		work->at = chunk->end;
-		if (chunk->end >= part->range.end) {
-			chunk->end = part->range.end;
-			work->part++;
-			work->at = 0;
-		}
-		taken = true;
-	}
-	pthread_mutex_unlock(&work->lock);
-	return taken;
+	if (part->done)
+		return 0;
+	return (part->range.end + size - 1) / size - part->range.start / size;
 }
 
-static void *populate(void *arg)
+/* How many threads there is work for. */
+static size_t count_whole_chunks(const struct part *part)
+{
+	return part->done ? 0 : range_size(part->range) / chunk_size(part);
+}
+
+static struct range chunk_of(const struct part *part, size_t number)
+{
+	size_t size = chunk_size(part);
+	struct range chunk;
+
+	chunk.start = (part->range.start / size + number) * size;
+	chunk.end = chunk.start + size;
+	if (chunk.start < part->range.start)
+		chunk.start = part->range.start;
+	if (chunk.end > part->range.end)
+		chunk.end = part->range.end;
+	return chunk;
+}
+
+static bool take(struct work *work, struct range *chunk)
+{
+	const struct part *part = work->room->untouched.part;
+	size_t number, count;
+
+	if (atomic_load(&work->failed))
+		return false;
+	number = atomic_fetch_add(&work->taken, 1);
+	if (number >= work->chunks)
+		return false;
+	for (; number >= (count = count_chunks(part)); part++)
+		number -= count;
+	*chunk = chunk_of(part, number);
+	return true;
+}
+
+static bool populate_one(struct work *work)
+{
+	struct range chunk;
+
+	if (!take(work, &chunk))
+		return false;
+	if (advise(chunk.start, range_size(chunk), MADV_POPULATE_WRITE)) {
+		atomic_fetch_add(&work->populated, range_size(chunk));
+		return true;
+	}
+	atomic_store(&work->failed, true);
+	return false;
+}
+
+static bool is_on_node(unsigned int node)
+{
+	unsigned int cpu, here;
+
+	return !raw_syscall(SYS_getcpu, (long)&cpu, (long)&here, 0, 0, 0, 0) && here == node;
+}
+
+/* A helper: helpers.c says what it must not do. */
+static int help(void *arg)
 {
 	struct work *work = arg;
-	struct range chunk;
-	bool populated;
+	static const char name[] = "libphyr-helper";
 
-	while (take(work, &chunk)) {
-		populated = advise(chunk.start, range_size(chunk), MADV_POPULATE_WRITE);
-		pthread_mutex_lock(&work->lock);
-		if (populated)
-			work->populated += range_size(chunk);
-		else
-			work->failed = true;
-		pthread_mutex_unlock(&work->lock);
+	raw_syscall(SYS_prctl, PR_SET_NAME, (long)name, 0, 0, 0, 0);
+	while (is_on_node(work->node) && populate_one(work))
+		;
+	return 0;
+}
+
+/* Populates as they do, and sees to it that no more is populated than may be pinned. */
+static void populate(struct work *work, struct prepare_report *report)
+{
+	while (populate_one(work)) {
+		if (prepare_still_fits(work->room))
+			continue;
+		report->left_out |= 1 << LEFT_REST_MEMLOCK;
+		atomic_store(&work->failed, true);
 	}
-	return NULL;
 }
 
 static unsigned int least(unsigned int a, unsigned int b)
@@ -119,76 +158,65 @@ static void return_helpers(unsigned int count)
 	atomic_fetch_sub(&at_work, count);
 }
 
-/* Returns how many there are. */
-static unsigned int start_helpers(struct work *work, const cpu_set_t *cpus, unsigned int wanted,
-				  pthread_t *helpers)
-{
-	unsigned int started = 0;
-	pthread_attr_t attr;
-	sigset_t all;
-
-	sigfillset(&all);
-	if (pthread_attr_init(&attr))
-		return 0;
-	if (!pthread_attr_setstacksize(&attr, STACK) &&
-	    !pthread_attr_setsigmask_np(&attr, &all) &&
-	    !pthread_attr_setaffinity_np(&attr, sizeof(*cpus), cpus))
-		while (started < wanted &&
-		       !pthread_create(&helpers[started], &attr, populate, work))
-			started++;
-	pthread_attr_destroy(&attr);
-	return started;
-}
-
-/* How many threads there is work for. */
-static unsigned int count_chunks(const struct parts *parts)
-{
-	unsigned int count = 0, i;
-
-	for (i = 0; i < parts->count; i++)
-		count += range_size(parts->part[i].range) / chunk_size(&parts->part[i]);
-	return count;
-}
-
 /* Returns how many threads have populated all of it, ours among them; 0 if we had been alone. */
-static unsigned int populate_together(struct work *work, uint32_t max_threads)
+static unsigned int populate_together(struct work *work, unsigned int wanted,
+				      struct prepare_report *report)
 {
-	unsigned int threads = least(count_chunks(work->parts), MAX_THREADS);
-	unsigned int most, reserved, started, i;
-	pthread_t helpers[MAX_THREADS];
-	cpu_set_t cpus;
+	struct helper helpers[PREPARE_HELPERS];
+	unsigned int most, reserved, started;
+	enum left_out why;
 
-	if (max_threads)
-		threads = least(threads, max_threads);
-	if (threads <= 1)
+	if (wanted <= 1)
 		return 0;
-	most = least(prepare_find_cpus(&cpus), MAX_THREADS);
-	if (most <= 1)
+	most = prepare_find_helpers(work->room, &work->node, &why);
+	if (!most) {
+		report->left_out |= 1 << why;
 		return 0;
-	reserved = reserve_helpers(least(threads, most) - 1, most - 1);
-	started = start_helpers(work, &cpus, reserved, helpers);
-	if (started)
-		populate(work);
-	for (i = 0; i < started; i++)
-		pthread_join(helpers[i], NULL);
+	}
+	reserved = reserve_helpers(wanted - 1, most);
+	started = reserved ? prepare_start_helpers(work->room, helpers, reserved, help, work) : 0;
+	if (started) {
+		populate(work, report);
+		prepare_await_helpers(helpers, started);
+	} else {
+		report->left_out |= 1 << LEFT_THREADS_BUSY;
+	}
 	return_helpers(reserved);
 	return started ? started + 1 : 0;
 }
 
-void prepare_populate(const struct parts *untouched, uint32_t max_threads,
-		      struct prepare_report *report)
+/*
+ * The little that is left of a part that has been populated with huge pages, is not worth a
+ * helper.
+ */
+static bool populate_rest(struct part *part)
 {
-	struct work work = { .lock = PTHREAD_MUTEX_INITIALIZER, .parts = untouched };
-	bool going_on = true;
-	size_t ends = 0;
-	unsigned int i;
+	if (!advise(part->range.start, range_size(part->range), MADV_POPULATE_WRITE))
+		return false;
+	part->populated = range_size(part->range);
+	return true;
+}
 
-	for (i = 0; i < untouched->count && going_on; i++)
-		going_on = prepare_ends(&untouched->part[i], &ends);
-	report->threads = going_on ? populate_together(&work, max_threads) : 0;
-	report->populated_bytes = work.populated;
-	if (!report->threads && ends) {
-		report->threads = 1;
-		report->populated_bytes = ends;
+void prepare_populate(struct room *room, uint32_t max_threads, struct prepare_report *report)
+{
+	struct part *part = room->untouched.part, *end = part + room->untouched.count;
+	struct work work = { .room = room };
+	size_t whole = 0;
+
+	for (; part < end; part++) {
+		if (part->done && !populate_rest(part))
+			return;
+		work.chunks += count_chunks(part);
+		whole += count_whole_chunks(part);
 	}
+	if (max_threads && whole > max_threads)
+		whole = max_threads;
+	report->threads = populate_together(&work, whole > UINT32_MAX ? UINT32_MAX : whole, report);
+	if (!report->threads)
+		return;
+	/* Of these parts, what was populated before is in the chunks, too. */
+	for (part = room->untouched.part; part < end; part++)
+		if (!part->done)
+			part->populated = 0;
+	report->populated_bytes = work.populated;
 }

@@ -6,12 +6,17 @@
  * time unless somebody has asked for huge ones, by one thread. Once pinning is cheap that is what
  * remains: most of the time goes to zeroing pages, and what comes of it takes long to describe. So
  *
- *	huge.c		asks for huge pages where nothing is populated, or, if told to,
- *				makes huge pages of base pages
- *	populate.c	populates with several threads; cpus.c says how many
- *	ends.c		populates what is too short for a huge page, side by side
  *	look.c		finds out before what is there, and what is not
+ *	limits.c	whether the kernel is going to refuse the registration
  *	zones.c		whether what is populated now would have to be moved to be pinned
+ *	huge.c		populates with huge pages where nothing is populated, or, if told to,
+ *			makes huge pages of base pages
+ *	ends.c		populates what is too short for a huge page, side by side
+ *	populate.c	populates with several threads; cpus.c says how many, helpers.c has them
+ *
+ * by what /proc and /sys say (process.c, cgroup.c, text.c). The rule is: what we do to make a
+ * registration fast leaves no trace after it, and never has a program fail that works without it.
+ * What we cannot find out, we take for a reason to do nothing.
  *
  * Every registration comes by here, and most are of memory that is there, or small. Below
  * PREPARE_LEAST there is no system call: it might not hold a whole huge page or two, and to look at
@@ -20,6 +25,12 @@
  *
  * Nothing is populated for a registration that the kernel is going to refuse, so far as we can
  * tell. To be wrong costs time, and memory until the program gives it back.
+ *
+ * System calls: a seccomp filter may kill the process for any that it does not know. Before we
+ * know that there is no filter, and if there is one, we make those that malloc() makes (mmap(),
+ * munmap(), madvise()), ioctl(), which registers the memory, and open(), read(), pread() and
+ * close() of files of /proc and /sys. Those that change mappings go past libc: syscall.h says
+ * why.
  *
  * Preparing never fails, as what has not been prepared, the kernel deals with. Nor can it do harm:
  *
@@ -35,14 +46,11 @@
  *    that a cgroup does not grant is as missing when populated here as when populated there.
  *
  *  - Cancellation is off meanwhile: ibv_reg_mr() is no place for it, and we have files open and
- *    threads to join. errno is the caller's.
+ *    helpers to wait for. errno is the caller's.
  *
- *  - There is no state but a count of helpers (populate.c). What a forked child prepares
- *    does not depend on what its parent has.
- *
- * What remains is the advice. Memory that is populated anew when its MR is gone comes in huge pages
- * again; and mappings of which only a part was advised have been split, so that mremap() cannot
- * resize them.
+ *  - There is no state but counts of helpers (populate.c) and pages (limits.c), and some ranges
+ *    that were populated (look.c). What a forked child prepares does not depend on what its
+ *    parent has.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -51,8 +59,6 @@
 
 #include <infiniband/phyrdv.h>
 
-#include "clock.h"
-#include "memlock.h"
 #include "parts.h"
 
 /* The pages of [addr, addr + length); nothing if that is not a range. */
@@ -89,61 +95,124 @@ static bool fits(void *addr, uint64_t iova)
 	return !(((uintptr_t)addr ^ iova) & (sysconf(_SC_PAGESIZE) - 1));
 }
 
-static bool may_lock(size_t bytes)
-{
-	struct rlimit limit;
-
-	return !memlock_limited(&limit) || memlock_pinned() + bytes <= limit.rlim_cur;
-}
-
 static bool is_to_gain(struct range range, uint32_t steps)
 {
 	return steps & PHYRDV_PREPARE_COLLAPSE || !prepare_is_resident(range);
 }
 
-static void prepare_range(struct range range, const struct prepare_policy *policy,
-			  struct prepare_report *report)
+/* After an error, or where no more may be pinned, the rest is left alone. */
+static void prepare_untouched(struct room *room, uint32_t steps, uint32_t max_threads,
+			      struct prepare_report *report)
 {
-	struct parts mappings, untouched;
-	uint32_t steps = policy->steps;
+	bool populate = steps & PHYRDV_PREPARE_POPULATE;
 
-	if (!may_lock(range_size(range)) || !prepare_find_mappings(range, &mappings))
-		return;
-	if (prepare_may_be_moved())
-		steps &= PHYRDV_PREPARE_HUGEPAGE;
-	prepare_find_untouched(&mappings, &untouched);
 	if (steps & PHYRDV_PREPARE_HUGEPAGE)
-		report->huge_bytes = prepare_advise_huge(&untouched);
-	if (steps & PHYRDV_PREPARE_POPULATE)
-		prepare_populate(&untouched, policy->max_threads, report);
+		prepare_plan_huge(room, steps & PHYRDV_PREPARE_ADVISE, report);
+	if (populate && !prepare_ends(room))
+		return;
+	if (steps & PHYRDV_PREPARE_HUGEPAGE && !prepare_make_huge(room, report))
+		return;
+	if (populate)
+		prepare_populate(room, max_threads, report);
+}
+
+static void sum_up(const struct room *room, struct prepare_report *report)
+{
+	unsigned int i;
+
+	for (i = 0; i < room->untouched.count; i++)
+		report->populated_bytes += room->untouched.part[i].populated;
+	if (!report->threads && report->populated_bytes)
+		report->threads = 1;
+}
+
+static enum left_out prepare_range(struct room *room, struct range range,
+				   const struct prepare_policy *policy,
+				   struct prepare_report *report)
+{
+	uint32_t steps = policy->steps;
+	enum left_out refused;
+
+	if (!prepare_find_mappings(room, range))
+		return LEFT_ALL_MAPPINGS;
+	prepare_find_untouched(room);
+	if (!room->untouched.count && !(steps & PHYRDV_PREPARE_COLLAPSE))
+		return LEFT_NOTHING;
+	if (prepare_may_be_moved(&room->text)) {
+		if (!(steps & PHYRDV_PREPARE_ADVISE))
+			return LEFT_ALL_MOVABLE;
+		steps &= PHYRDV_PREPARE_HUGEPAGE | PHYRDV_PREPARE_ADVISE;
+	}
+	prepare_look_at_process(&room->text, &room->process);
+	refused = prepare_refused(room, range_size(range), report);
+	if (refused)
+		return refused;
+	prepare_untouched(room, steps, policy->max_threads, report);
+	sum_up(room, report);
 	if (steps & PHYRDV_PREPARE_COLLAPSE)
-		report->collapsed_bytes = prepare_collapse(&mappings);
+		report->collapsed_bytes = prepare_collapse(room);
+	return LEFT_NOTHING;
 }
 
 /* All that is not done for small memory, or for memory that is there. */
-static void prepare_timed(struct range range, const struct prepare_policy *policy,
-			  struct prepare_report *report)
+static enum left_out prepare_in_room(const struct prepare_device *device, struct range range,
+				     const struct prepare_policy *policy,
+				     struct prepare_report *report)
 {
-	uint64_t begin = now_ns();
-	int cancel;
+	struct room *room = raw_mmap(sizeof(*room), MAP_PRIVATE);
+	enum left_out left_out = LEFT_ALL_NO_ROOM;
 
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	prepare_range(range, policy, report);
-	pthread_setcancelstate(cancel, NULL);
-	report->ns = now_ns() - begin;
+	if (!room)
+		return left_out;
+	/* A child that is forked meanwhile would keep it. */
+	if (advise((uintptr_t)room, sizeof(*room), MADV_DONTFORK)) {
+		room->device = device;
+		left_out = prepare_range(room, range, policy, report);
+	}
+	raw_munmap(room, sizeof(*room));
+	return left_out;
 }
 
-void prepare(void *addr, size_t length, uint64_t iova, int access,
-	     const struct prepare_policy *policy, struct prepare_report *report)
+void prepare(const struct prepare_device *device, void *addr, size_t length, uint64_t iova,
+	     int access, const struct prepare_policy *policy, struct prepare_report *report)
 {
 	struct range range = pages_of(addr, length);
-	int error = errno;
+	int error = errno, cancel;
 
 	*report = (struct prepare_report){};
 	if (range_size(range) < PREPARE_LEAST || !policy->steps || !is_for_writing(access) ||
 	    !fits(addr, iova))
 		return;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	if (is_to_gain(range, policy->steps))
-		prepare_timed(range, policy, report);
+		report->left_out |= 1 << prepare_in_room(device, range, policy, report);
+	report->left_out &= ~(1 << LEFT_NOTHING);
+	pthread_setcancelstate(cancel, NULL);
 	errno = error;
+}
+
+const char *prepare_left_out(enum left_out what)
+{
+	static const char *const words[NR_LEFT_OUT] = {
+		[LEFT_NOTHING] = "nothing",
+		[LEFT_ALL_NO_ROOM] = "all:memory",
+		[LEFT_ALL_MAPPINGS] = "all:mappings",
+		[LEFT_ALL_DEVICE] = "all:device",
+		[LEFT_ALL_CGROUP] = "all:cgroup",
+		[LEFT_ALL_MEMLOCK] = "all:memlock",
+		[LEFT_ALL_MOVABLE] = "all:movable",
+		[LEFT_HUGE_SETTING] = "huge:setting",
+		[LEFT_HUGE_PROCESS] = "huge:process",
+		[LEFT_HUGE_FAILED] = "huge:failed",
+		[LEFT_THREADS_SECCOMP] = "threads:seccomp",
+		[LEFT_THREADS_MACHINE] = "threads:machine",
+		[LEFT_THREADS_SCHEDULING] = "threads:scheduling",
+		[LEFT_THREADS_CPUS] = "threads:cpus",
+		[LEFT_THREADS_CGROUP] = "threads:cgroup",
+		[LEFT_THREADS_LIMIT] = "threads:limit",
+		[LEFT_THREADS_BUSY] = "threads:busy",
+		[LEFT_REST_MEMLOCK] = "rest:memlock",
+	};
+
+	return words[what];
 }

@@ -17,20 +17,56 @@ struct prepare_policy {
 };
 
 /*
+ * The device that memory is registered with.
+ *
+ * @name: the kernel's name for it
+ * @largest: the largest region that it takes, in bytes
+ */
+struct prepare_device {
+	const char *name;
+	uint64_t (*largest)(const struct prepare_device *device);
+};
+
+/* What was left out, and why; prepare_left_out() has the words for it. */
+enum left_out {
+	LEFT_NOTHING,
+	LEFT_ALL_NO_ROOM,
+	LEFT_ALL_MAPPINGS,
+	LEFT_ALL_DEVICE,
+	LEFT_ALL_CGROUP,
+	LEFT_ALL_MEMLOCK,
+	LEFT_ALL_MOVABLE,
+	LEFT_HUGE_SETTING,
+	LEFT_HUGE_PROCESS,
+	LEFT_HUGE_FAILED,
+	LEFT_THREADS_SECCOMP,
+	LEFT_THREADS_MACHINE,
+	LEFT_THREADS_SCHEDULING,
+	LEFT_THREADS_CPUS,
+	LEFT_THREADS_CGROUP,
+	LEFT_THREADS_LIMIT,
+	LEFT_THREADS_BUSY,
+	LEFT_REST_MEMLOCK,
+	NR_LEFT_OUT
+};
+
+/*
  * What was done.
  *
- * @huge_bytes: bytes advised to be huge pages
- * @populated_bytes: bytes populated ahead
+ * @huge_bytes: bytes made, or advised to be, huge pages where nothing was populated
+ * @populated_bytes: bytes populated ahead, huge pages among them
  * @collapsed_bytes: bytes for which base pages were collapsed
  * @threads: threads that populated; 0 if nothing was
- * @ns: how long all of it took
+ * @left_out: a bit for each enum left_out
+ * @counted_pages: see prepare_release()
  */
 struct prepare_report {
 	size_t huge_bytes;
 	size_t populated_bytes;
 	size_t collapsed_bytes;
 	unsigned int threads;
-	uint64_t ns;
+	uint32_t left_out;
+	uint64_t counted_pages;
 };
 
 /* What the environment asks for: PHYR_PREPARE and PHYR_PREPARE_THREADS. */
@@ -39,8 +75,13 @@ struct prepare_policy prepare_policy_from_env(void);
 /*
  * Prepare the memory [addr, addr + length), which is about to be registered for that IOVA, with
  * these IBV_ACCESS_* flags. Never fails: what cannot be done is left to the kernel. errno stays.
+ * Once the kernel has registered the memory, or has refused to, prepare_release() must be called.
  */
-void prepare(void *addr, size_t length, uint64_t iova, int access,
-	     const struct prepare_policy *policy, struct prepare_report *report);
+void prepare(const struct prepare_device *device, void *addr, size_t length, uint64_t iova,
+	     int access, const struct prepare_policy *policy, struct prepare_report *report);
+void prepare_release(struct prepare_report *report);
+
+/* "WHAT:WHY", for the log. */
+const char *prepare_left_out(enum left_out what);
 
 #endif

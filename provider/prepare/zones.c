@@ -7,43 +7,51 @@
  * kernel populates in order to pin it, it takes from elsewhere. What madvise() populates or
  * collapses, it takes from there first, to move it, page by page, when it is pinned, which takes
  * longer than we save, and fails where there is nothing left to move it to. So where there is such
- * memory, only advice is given.
+ * memory, or where we cannot find out, nothing is populated.
  */
 #define _GNU_SOURCE
-#include <stdio.h>
 #include <string.h>
 
 #include "parts.h"
 
 /* A line for each zone that has memory: "Node 0, zone   Normal      1      0 ..." */
-static bool has_zone(const char *wanted)
+static bool no_zone(struct text *text, const char *unwanted)
 {
-	FILE *zones = fopen("/proc/buddyinfo", "re");
-	char line[512], name[16];
-	bool found = false;
+	bool good = true, any = false;
+	size_t length = strlen(unwanted);
+	const char *zone;
+	char *line;
 
-	while (zones && !found && fgets(line, sizeof(line), zones))
-		found = sscanf(line, "Node %*d, zone %15s", name) == 1 && !strcmp(name, wanted);
-	if (zones)
-		fclose(zones);
-	return found;
+	if (!text_open(text, "/proc/buddyinfo"))
+		return false;
+	while ((line = text_line(text))) {
+		zone = strstr(line, ", zone ");
+		zone = zone ? text_after(zone, ", zone ") : "";
+		good &= *zone && (strncmp(zone, unwanted, length) || zone[length] != ' ');
+		any = true;
+	}
+	return text_close(text) && good && any;
 }
 
-static bool has_cma(void)
+/* A kernel that can have none does not say how much there is. */
+static bool no_cma(struct text *text)
 {
-	FILE *info = fopen("/proc/meminfo", "re");
-	unsigned long kib = 0;
-	char line[128];
+	bool good = true, any = false;
+	const char *value;
+	char *line;
 
-	while (info && fgets(line, sizeof(line), info))
-		if (sscanf(line, "CmaTotal: %lu kB", &kib) == 1)
-			break;
-	if (info)
-		fclose(info);
-	return kib;
+	if (!text_open(text, "/proc/meminfo"))
+		return false;
+	while ((line = text_line(text))) {
+		any |= !!text_after(line, "MemTotal:");
+		value = text_after(line, "CmaTotal:");
+		if (value)
+			good = !strcmp(value, "0 kB");
+	}
+	return text_close(text) && good && any;
 }
 
-bool prepare_may_be_moved(void)
+bool prepare_may_be_moved(struct text *text)
 {
-	return has_zone("Movable") || has_cma();
+	return !no_zone(text, "Movable") || !no_cma(text);
 }

@@ -73,6 +73,8 @@ static const struct step steps[] = {
 	{ "fresh memory, populate", PHYRDV_PREPARE_POPULATE, false, false },
 	{ "fresh memory, hugepage and populate",
 	  PHYRDV_PREPARE_HUGEPAGE | PHYRDV_PREPARE_POPULATE, false, true },
+	{ "fresh memory, by advice",
+	  PHYRDV_PREPARE_HUGEPAGE | PHYRDV_PREPARE_POPULATE | PHYRDV_PREPARE_ADVISE, false, true },
 	{ "fresh memory, all steps", ALL_STEPS, false, true },
 	{ "populated memory, no step", 0, true, false },
 	{ "populated memory, hugepage", PHYRDV_PREPARE_HUGEPAGE, true, false },

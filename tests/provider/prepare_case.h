@@ -6,7 +6,10 @@
  *	prepare_kinds.c		every kind of memory, and the states it can be in
  *	prepare_ends.c		base pages around the huge ones, which are to lie side by side
  *	prepare_refused.c	what must be left alone, in part or altogether
- *	prepare_process.c	around it: limits, threads, signals, fork, /proc, cgroups
+ *	prepare_limits.c	registrations that the kernel will refuse
+ *	prepare_calls.c		the system calls and functions by which it is done
+ *	prepare_process.c	around it: threads, signals, fork
+ *	prepare_system.c	what it may see of the system: /proc, /sys, cgroups
  */
 #ifndef PHYR_TESTS_PROVIDER_PREPARE_CASE_H
 #define PHYR_TESTS_PROVIDER_PREPARE_CASE_H
@@ -36,6 +39,7 @@
 #define POPULATE	PHYRDV_PREPARE_POPULATE
 #define COLLAPSE	PHYRDV_PREPARE_COLLAPSE
 #define AUTO		(HUGEPAGE | POPULATE)
+#define ADVISE		(AUTO | PHYRDV_PREPARE_ADVISE)
 
 /* Address space of our own, with some more on either side that nothing is mapped to. */
 struct area {
@@ -53,14 +57,26 @@ void area_close(struct area *area);
 /* Bytes of it in whole huge pages. */
 size_t huge_inside(const char *addr, size_t len) __attribute__((access(none, 1)));
 size_t present(const char *addr, size_t len);
+/* The same without /proc, and without rights. */
+size_t resident(const char *addr, size_t len);
 
-/* prepare(), as ibv_reg_mr() has it: the address is the IOVA, too. */
+/* It is not known of this memory that it is populated. */
+void forget(const void *addr, size_t len) __attribute__((access(none, 1)));
+
+/* prepare() for a device that takes all, as ibv_reg_mr() has it: the address is the IOVA, too. */
+extern const struct prepare_device any_device;
+
 static inline void prepare_mr(void *addr, size_t len, int access,
 			      const struct prepare_policy *policy, struct prepare_report *report)
 {
-	prepare(addr, len, (uintptr_t)addr, access, policy, report);
+	/* That other memory was at this address in another test, shall make no difference. */
+	forget(addr, len);
+	prepare(&any_device, addr, len, (uintptr_t)addr, access, policy, report);
+	prepare_release(report);
 }
 
+/* How many entries a directory has: threads, open files. */
+unsigned int entries(const char *path);
 /* Wait for threads that were joined to be gone from /proc, too; returns how many there are. */
 unsigned int await_threads(unsigned int most);
 
@@ -73,9 +89,10 @@ int ask(char *addr, size_t len, uint32_t steps, uint32_t max_threads,
 
 /* What the report must say, and what must be true of the memory. */
 struct outcome {
-	size_t huge;		/* bytes advised to be huge */
-	size_t populated;	/* bytes, by two threads; 0: by nobody */
+	size_t huge;		/* bytes populated with huge pages, or advised to be */
+	size_t populated;	/* bytes */
 	size_t present;		/* bytes that are there afterwards, however they came there */
+	unsigned int threads;	/* that populate, if not one for huge pages, and two for others */
 };
 
 int check(const char *addr, size_t len, const struct prepare_report *report,
@@ -94,9 +111,20 @@ extern struct knob thp, thp_2m;
 /* Writes a line to a file that is there. */
 int write_line(const char *path, const char *line);
 
+/* In a child: mounts of our own from here on. */
+int unshare_mounts(void);
+/* And there, a file has this content; NULL: it cannot be opened. */
+int cover_file(const char *path, const char *content);
+
 void kinds_add_tests(void);
 void ends_add_tests(void);
 void refused_add_tests(void);
+void limits_add_tests(void);
+void calls_add_tests(void);
 void process_add_tests(void);
+void system_add_tests(void);
+
+/* What the program does where a test has it started with more rights than that test has. */
+void secure_main(void);
 
 #endif

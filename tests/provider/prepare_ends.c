@@ -113,21 +113,24 @@ static const struct ends {
 	size_t pages, len, shift;
 	uint32_t steps;
 	bool side_by_side;
+	unsigned int threads;	/* as in struct outcome */
 } ends[] = {
-	{ "a huge page in all", "madvise", "0", 512, ENDS_LEN, ODD, AUTO, true },
-	{ "more than a huge page", "madvise", "0", 1007, ENDS_LEN + 495 * SZ_4K, ODD, AUTO, true },
-	{ "one", "madvise", "0", 507, ENDS_LEN + SZ_2M - ODD, ODD, AUTO, true },
-	{ "few pages kept by CPUs", "madvise", FEW, 512, ENDS_LEN, ODD, AUTO, true },
-	{ "huge pages for all", "always", "0", 512, ENDS_LEN, ODD, AUTO, true },
-	{ "memory too small", "madvise", "0", 512, ENDS_LEN - SZ_2M, ODD, AUTO, false },
-	{ "no huge pages", "never", "0", 512, ENDS_LEN, ODD, AUTO, false },
-	{ "not asked for", "madvise", "0", 512, ENDS_LEN, ODD, POPULATE, false },
+	{ "a huge page in all", "madvise", "0", 512, ENDS_LEN, ODD, AUTO, true, 0 },
+	{ "more than a huge page", "madvise", "0", 1007, ENDS_LEN + 495 * SZ_4K, ODD, AUTO, true,
+	  0 },
+	{ "one", "madvise", "0", 507, ENDS_LEN + SZ_2M - ODD, ODD, AUTO, true, 0 },
+	{ "few pages kept by CPUs", "madvise", FEW, 512, ENDS_LEN, ODD, AUTO, true, 0 },
+	{ "by advice", "madvise", "0", 512, ENDS_LEN, ODD, ADVISE, true, 2 },
+	{ "huge pages for all", "always", "0", 512, ENDS_LEN, ODD, AUTO, true, 0 },
+	{ "memory too small", "madvise", "0", 512, ENDS_LEN - SZ_2M, ODD, AUTO, false, 0 },
+	{ "no huge pages", "never", "0", 512, ENDS_LEN, ODD, AUTO, false, 0 },
+	{ "not asked for", "madvise", "0", 512, ENDS_LEN, ODD, POPULATE, false, 0 },
 };
 
 static int test_ends(const void *arg)
 {
 	const struct ends *e = arg;
-	bool advised = e->steps & HUGEPAGE && !strcmp(e->setting, "madvise");
+	bool made = e->steps & HUGEPAGE && !strcmp(e->setting, "madvise");
 	struct area scattered, area;
 	int err;
 
@@ -136,7 +139,8 @@ static int test_ends(const void *arg)
 	knob_set(&kept, e->kept);
 	if (!err) {
 		err = ask_and_check(area.addr, e->len, e->steps, &(struct outcome){
-			advised ? huge_inside(area.addr, e->len) : 0, e->len, e->len }) ?:
+			made ? huge_inside(area.addr, e->len) : 0, e->len, e->len,
+			e->threads }) ?:
 		      check_ends(&area, e->side_by_side) ?:
 		      zero_check("ends", area.addr, e->len);
 		area_close(&area);
@@ -158,7 +162,10 @@ static size_t mapped_pages(void)
 	return pages;
 }
 
-/* A single thread populates the ends all the same, nothing else, and nothing of ours is left. */
+/*
+ * A single thread populates the ends all the same, only these by advice, and nothing of ours is
+ * left.
+ */
 static int test_alone(const void *arg)
 {
 	struct prepare_report report;
@@ -172,7 +179,7 @@ static int test_alone(const void *arg)
 		area.addr = around.addr + SZ_2M + ODD;
 		area.len = ENDS_LEN;
 		mapped = mapped_pages();
-		err = ask(area.addr, area.len, AUTO, 1, &report);
+		err = ask(area.addr, area.len, ADVISE, 1, &report);
 	}
 	if (!err && mapped_pages() != mapped)
 		err = fail("%zu pages were mapped, and %zu are", mapped, mapped_pages());

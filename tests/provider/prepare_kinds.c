@@ -117,7 +117,7 @@ static int map_hugetlb_memfd(struct area *area)
 static const struct kind {
 	const char *name;
 	int (*map)(struct area *area);
-	bool advised;
+	bool huge;
 	bool populated;
 	size_t shift;
 } kinds[] = {
@@ -141,7 +141,7 @@ static int test_kind(const void *arg)
 {
 	const struct kind *kind = arg;
 	struct outcome expect = {
-		.huge = kind->advised ? huge_inside((char *)kind->shift, LEN) : 0,
+		.huge = kind->huge ? huge_inside((char *)kind->shift, LEN) : 0,
 		.populated = kind->populated ? LEN : 0,
 		.present = kind->populated ? LEN : 0,
 	};
@@ -174,11 +174,11 @@ static int test_malloc(const void *arg)
 	page = (char *)((uintptr_t)p & ~(SZ_4K - 1));
 	huge = huge_inside(p, LEN);
 	/* Of the first page malloc() uses 16 bytes; what is asked for ends in one page more. */
-	err = ask_and_check(p, LEN, AUTO, &(struct outcome){ huge, LEN, LEN });
+	err = ask_and_check(p, LEN, AUTO, &(struct outcome){ huge, LEN, LEN, 0 });
 	if (!err && present(page, LEN + SZ_4K) != LEN + SZ_4K)
 		err = fail("the page where it ends is not present");
-	if (!err && !smaps_flag(p + LEN / 2, "hg"))
-		err = fail("huge pages were not asked for");
+	if (!err && smaps_flag(p + LEN / 2, "hg"))
+		err = fail("advice was left behind");
 	free(p);
 	return err;
 }
@@ -187,7 +187,7 @@ static int test_malloc(const void *arg)
 
 static const struct setting {
 	const char *all, *size;	/* of transparent huge pages, and of those of 2 MiB */
-	bool advised, huge;
+	bool made, huge;	/* by us; at all */
 } settings[] = {
 	{ "madvise", "inherit", true, true },
 	{ "always", "inherit", false, true },
@@ -202,7 +202,7 @@ static int test_setting(const void *arg)
 {
 	const struct setting *setting = arg;
 	size_t inside = huge_inside((char *)ODD, LEN);
-	struct outcome expect = { setting->advised ? inside : 0, LEN, LEN };
+	struct outcome expect = { setting->made ? inside : 0, LEN, LEN, 0 };
 	struct area area;
 	int err;
 
@@ -211,8 +211,8 @@ static int test_setting(const void *arg)
 	knob_set(&thp, setting->all);
 	knob_set(&thp_2m, setting->size);
 	err = area_open_anon(&area, LEN, ODD) ?: ask_and_check(area.addr, LEN, AUTO, &expect);
-	if (!err && smaps_flag(area.addr + LEN / 2, "hg") != setting->advised)
-		err = fail("huge pages were %sasked for", setting->advised ? "not " : "");
+	if (!err && smaps_flag(area.addr + LEN / 2, "hg"))
+		err = fail("advice was left behind");
 	if (!err && smaps_kb(area.map, area.map_len, "AnonHugePages") * KIB !=
 		    (setting->huge ? inside : 0))
 		err = fail("%ld kB are transparent huge pages",
@@ -227,16 +227,16 @@ static int test_step(const void *arg)
 {
 	uint32_t step = (uintptr_t)arg;
 	bool is_huge = step == HUGEPAGE;
-	size_t populated = step == POPULATE ? LEN : 0;
-	struct outcome expect = {
-		is_huge ? huge_inside((char *)ODD, LEN) : 0, populated, populated,
-	};
+	size_t huge = is_huge ? huge_inside((char *)ODD, LEN) : 0;
+	size_t populated = step == POPULATE ? LEN : huge;
+	struct outcome expect = { huge, populated, populated, 0 };
 	struct area area;
 	int err;
 
 	err = area_open_anon(&area, LEN, ODD) ?: ask_and_check(area.addr, LEN, step, &expect);
-	if (!err && smaps_flag(area.addr + LEN / 2, "hg") != is_huge)
-		err = fail("huge pages were %sasked for", is_huge ? "not " : "");
+	if (!err && smaps_kb(area.map, area.map_len, "AnonHugePages") * KIB != huge)
+		err = fail("%ld kB are transparent huge pages",
+			   smaps_kb(area.map, area.map_len, "AnonHugePages"));
 	area_close(&area);
 	return err;
 }
@@ -257,10 +257,11 @@ static int test_partly(const void *arg)
 		err = fail("cannot populate: %m");
 	err = err ?: ask_and_check(area.addr, 4 * LEN, AUTO,
 				   &(struct outcome){ 2 * huge_inside(area.addr, quarter),
-						      2 * quarter, 4 * quarter });
-	if (!err && (smaps_flag(area.addr + quarter / 2, "hg") ||
-		     !smaps_flag(area.addr + quarter * 3 / 2, "hg")))
-		err = fail("huge pages were asked for where memory was populated, or only there");
+						      2 * quarter, 4 * quarter, 0 });
+	if (!err && smaps_kb(area.map, area.map_len, "AnonHugePages") * KIB !=
+		    2 * huge_inside(area.addr, quarter))
+		err = fail("%ld kB are transparent huge pages",
+			   smaps_kb(area.map, area.map_len, "AnonHugePages"));
 	area_close(&area);
 	return err;
 }
@@ -354,9 +355,9 @@ static int test_dontfork(const void *arg)
 	if (!err && madvise(part, LEN, MADV_DONTFORK))
 		err = fail("MADV_DONTFORK: %m");
 	err = err ?: ask_and_check(part, LEN, AUTO,
-				   &(struct outcome){ huge_inside(part, LEN), LEN, LEN });
-	if (!err && (!smaps_flag(middle, "dc") || !smaps_flag(middle, "hg")))
-		err = fail("flags were lost");
+				   &(struct outcome){ huge_inside(part, LEN), LEN, LEN, 0 });
+	if (!err && (!smaps_flag(middle, "dc") || smaps_flag(middle, "hg")))
+		err = fail("flags were lost, or left behind");
 	if (!err && present(area.addr, area.len) != LEN)
 		err = fail("there is more than was asked for");
 	area_close(&area);
@@ -380,36 +381,112 @@ static unsigned int count_mappings(uintptr_t start, uintptr_t end)
 }
 
 /*
- * Memory that has been prepared can be made larger, as realloc() does it. All that was mapped, or
- * a part in the middle.
+ * Memory that has been prepared can be made larger, as realloc() does it, and is the one mapping
+ * that it was. All that was mapped, or a part in the middle.
  */
 static int test_mremap(const void *arg)
 {
 	size_t around = (uintptr_t)arg;
 	struct outcome expect = { .populated = LEN, .present = LEN };
-	unsigned int mappings, pieces = around ? 3 : 1;
+	unsigned int mappings;
 	struct area area;
 	char *part, *larger = MAP_FAILED;
+	size_t len;
 	int err;
 
 	err = area_open_anon(&area, LEN + 2 * around, ODD);
 	part = area.addr + around;
+	len = area.len;
 	expect.huge = huge_inside(part, LEN);
 	err = err ?: ask_and_check(part, LEN, AUTO, &expect);
-	mappings = count_mappings((uintptr_t)area.addr, (uintptr_t)area.addr + area.len);
-	if (!err && mappings != pieces)
-		err = fail("there are %u mappings, not %u", mappings, pieces);
+	mappings = count_mappings((uintptr_t)area.addr, (uintptr_t)area.addr + len);
+	if (!err && mappings != 1)
+		err = fail("there are %u mappings", mappings);
 	if (!err) {
 		pattern_fill(part, 9, 0, LEN);
-		larger = mremap(part, LEN, 2 * LEN, MREMAP_MAYMOVE);
+		larger = mremap(area.addr, len, 2 * len, MREMAP_MAYMOVE);
 		if (larger == MAP_FAILED)
 			err = fail("mremap: %m");
 	}
-	err = err ?: pattern_check("moved", larger, 9, 0, LEN) ?:
-	      zero_check("more", larger + LEN, LEN);
+	err = err ?: pattern_check("moved", larger + around, 9, 0, LEN) ?:
+	      zero_check("more", larger + len, len);
 	if (larger != MAP_FAILED)
-		munmap(larger, 2 * LEN);
+		munmap(larger, 2 * len);
 	area_close(&area);
+	return err;
+}
+
+/*
+ * Parts of a mapping, over and over, whose memory is given back. What is touched there next is a
+ * page.
+ */
+static int test_churn(const void *arg)
+{
+	struct prepare_report report;
+	struct area area;
+	size_t at;
+	int err = area_open_anon(&area, 8 * LEN, ODD);
+
+	(void)arg;
+	for (at = 3 * SZ_4K; at + 6 * MIB < area.len && !err; at += 12 * MIB) {
+		err = ask(area.addr + at, 6 * MIB, AUTO, 0, &report);
+		if (!err && !report.huge_bytes)
+			err = fail("no huge pages were made");
+		madvise(area.addr + at, 6 * MIB, MADV_DONTNEED);
+	}
+	if (!err && count_mappings((uintptr_t)area.addr, (uintptr_t)area.addr + area.len) != 1)
+		err = fail("there are %u mappings",
+			   count_mappings((uintptr_t)area.addr, (uintptr_t)area.addr + area.len));
+	for (at = 0; at < area.len; at += SZ_2M)
+		area.addr[at] = 1;
+	if (!err && present(area.addr, area.len) != area.len / SZ_2M * SZ_4K)
+		err = fail("%zu KiB are present", present(area.addr, area.len) / KIB);
+	area_close(&area);
+	return err;
+}
+
+/*
+ * Advice, which is asked for: two threads populate, and its traces are there, as the man page
+ * says.
+ */
+static int test_advise(const void *arg)
+{
+	size_t around = (uintptr_t)arg;
+	unsigned int mappings, pieces = around ? 3 : 1;
+	struct area area;
+	char *part;
+	int err;
+
+	err = area_open_anon(&area, LEN + 2 * around, ODD);
+	part = area.addr + around;
+	err = err ?: ask_and_check(part, LEN, ADVISE,
+				   &(struct outcome){ huge_inside(part, LEN), LEN, LEN, 2 });
+	mappings = count_mappings((uintptr_t)area.addr, (uintptr_t)area.addr + area.len);
+	if (!err && mappings != pieces)
+		err = fail("there are %u mappings, not %u", mappings, pieces);
+	if (!err && !smaps_flag(part + LEN / 2, "hg"))
+		err = fail("huge pages were not advised");
+	if (!err && smaps_kb(area.map, area.map_len, "AnonHugePages") * KIB !=
+		    huge_inside(part, LEN))
+		err = fail("%ld kB are transparent huge pages",
+			   smaps_kb(area.map, area.map_len, "AnonHugePages"));
+	area_close(&area);
+	return err;
+}
+
+/* The kernel cannot collapse where it must not compact: base pages, by two threads. */
+static struct knob defrag;
+
+static int test_defrag(const void *arg)
+{
+	struct area area;
+	int err;
+
+	knob_set(&defrag, arg);
+	err = area_open_anon(&area, LEN, ODD) ?:
+	      ask_and_check(area.addr, LEN, AUTO, &(struct outcome){ 0, LEN, LEN, 0 });
+	area_close(&area);
+	knob_set(&defrag, "madvise");
 	return err;
 }
 
@@ -464,6 +541,7 @@ void kinds_add_tests(void)
 {
 	size_t i;
 
+	knob_open(&defrag, "/sys/kernel/mm/transparent_hugepage/defrag");
 	test_add(test_malloc, NULL, "kind, malloc");
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		test_add(test_kind, &kinds[i], "kind, %s", kinds[i].name);
@@ -479,6 +557,11 @@ void kinds_add_tests(void)
 	test_add(test_dontfork, NULL, "state, not for children");
 	test_add(test_mremap, NULL, "state, made larger afterwards");
 	test_add(test_mremap, (void *)(8 * MIB), "state, a part of it made larger afterwards");
+	test_add(test_churn, NULL, "state, parts over and over, given back");
+	test_add(test_advise, NULL, "advice");
+	test_add(test_advise, (void *)(8 * MIB), "advice, for a part");
+	test_add(test_defrag, "never", "setting, never compact");
+	test_add(test_defrag, "defer", "setting, compact later");
 	for (i = 0; i < ARRAY_SIZE(collapses); i++)
 		test_add(test_collapse, &collapses[i], "collapse, %s", collapses[i].name);
 }

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Threads that help, for the time of one call.
+ *
+ * They are made by clone(), not by pthread_create(). That would call malloc(), and through it
+ * maybe hooks of the program's, for memory of the thread; its stack would have to hold the
+ * thread-local variables of all libraries, of which there may be any number; and a thread that
+ * pthread_join() has seen end may be in /proc/self/task a moment longer, so that a program whose
+ * only thread calls unshare(CLONE_NEWUSER) next fails.
+ *
+ * libc does not know of such a thread. So:
+ *
+ *  - It runs nothing of libc, only raw system calls (syscall.h). It has the thread-local storage
+ *    of the thread that made it, which it may read (the stack protector does) but not write.
+ *  - Its stack is ours, and small: it has all signals blocked, so no handler runs on it, and
+ *    what it runs calls nothing in turn. A child that is forked meanwhile has neither the thread
+ *    nor the stack (MADV_DONTFORK).
+ *  - What libc has all threads do, it does not: if another thread calls setuid() meanwhile, a
+ *    helper goes on with the rights that it had. But it does no more than populate memory for a
+ *    call that began with these rights, and is gone when that call returns.
+ *  - It ends by exit(), with the process, and with exec(), as the kernel has it for all threads.
+ *
+ * __clone() is libc's other name for clone(). Sanitizers put themselves in front of clone(), and
+ * take every call for a fork().
+ */
+#define _GNU_SOURCE
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "parts.h"
+
+#define FLAGS	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | \
+		 CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+
+/* The kernel's set of all signals: libc's functions leave out two of its own. */
+typedef uint64_t signal_mask;
+
+static long set_mask(const signal_mask *mask, signal_mask *before)
+{
+	return raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, (long)before,
+			   sizeof(*mask), 0, 0);
+}
+
+#if PREPARE_CAN_HELP
+
+int libc_clone(int (*fn)(void *), void *stack, int flags, void *arg, ...) __asm__("__clone");
+
+static bool start(struct helper *helper, char *stack, int (*run)(void *), void *arg)
+{
+	helper->id = libc_clone(run, stack + PREPARE_STACK, FLAGS, arg, &helper->alive, NULL,
+				&helper->alive);
+	return helper->id > 0;
+}
+
+#else
+
+static bool start(struct helper *helper, char *stack, int (*run)(void *), void *arg)
+{
+	(void)helper;
+	(void)stack;
+	(void)run;
+	(void)arg;
+	return false;
+}
+
+#endif
+
+unsigned int prepare_start_helpers(struct room *room, struct helper *helpers, unsigned int wanted,
+				   int (*run)(void *), void *arg)
+{
+	const signal_mask all = -1;
+	signal_mask before;
+	unsigned int count = 0;
+
+	if (set_mask(&all, &before))
+		return 0;
+	while (count < wanted && start(&helpers[count], room->stack[count], run, arg))
+		count++;
+	set_mask(&before, NULL);
+	return count;
+}
+
+/* It no longer runs our code. The kernel wakes one who waits. */
+static void await_end(struct helper *helper)
+{
+	uint32_t id;
+
+	while ((id = atomic_load(&helper->alive)))
+		raw_syscall(SYS_futex, (long)&helper->alive, FUTEX_WAIT, id, 0, 0, 0);
+}
+
+/*
+ * And the kernel has forgotten it, which takes a moment after that: it is gone from /proc, and
+ * from the list that unshare() looks at. A debugger that has not yet taken notice of its end may
+ * hold that up, and is not waited for longer than some seconds.
+ */
+static void await_oblivion(struct helper *helper, pid_t process)
+{
+	struct timespec pause = { .tv_nsec = 20000 };
+	unsigned int looks;
+
+	for (looks = 0; looks < 5000; looks++) {
+		if (raw_syscall(SYS_tgkill, process, helper->id, 0, 0, 0, 0) == -ESRCH)
+			return;
+		if (looks < 4) {
+			raw_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+		} else {
+			raw_syscall(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
+			pause.tv_nsec = pause.tv_nsec < 1000000 ? 2 * pause.tv_nsec : 1000000;
+		}
+	}
+}
+
+void prepare_await_helpers(struct helper *helpers, unsigned int count)
+{
+	pid_t process = raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		await_end(&helpers[i]);
+	for (i = 0; i < count; i++)
+		await_oblivion(&helpers[i], process);
+	/*
+	 * The number of a thread goes a few instructions before its place in the list of threads,
+	 * all with the kernel's lock of all tasks. This asks for children, without waiting and
+	 * without taking notice of one, and so comes by that lock.
+	 */
+	raw_syscall(SYS_waitid, P_ALL, 0, 0, WEXITED | WNOHANG | WNOWAIT, 0, 0);
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * What the kernel says of this process and of the thread that registers memory.
+ *
+ * One file says most of it, /proc/thread-self/status. So no system call is needed that a seccomp
+ * filter may kill us for: files are opened, read and closed, and nothing else. What a file does
+ * not say, or says in a way that we do not understand, is taken for what has us do less.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "parts.h"
+
+static void read_field(const char *line, struct process *process)
+{
+	const char *value, *end;
+	uint64_t n;
+
+	if ((value = text_after(line, "Tgid:")) && text_number(value, 10, &n, &end))
+		process->tgid = n;
+	else if ((value = text_after(line, "VmPin:")) && text_number(value, 10, &n, &end))
+		process->pinned = strcmp(end, " kB") ? SIZE_MAX : n * 1024;
+	else if ((value = text_after(line, "THP_enabled:")))
+		process->thp = !strcmp(value, "1");
+	else if ((value = text_after(line, "CapEff:")) && text_number(value, 16, &n, &end))
+		process->ipc_lock = n & (UINT64_C(1) << CAP_IPC_LOCK);
+	else if ((value = text_after(line, "Seccomp:")))
+		process->unfiltered = !strcmp(value, "0");
+}
+
+void prepare_look_at_process(struct text *text, struct process *process)
+{
+	char *line;
+
+	*process = (struct process){ .pinned = SIZE_MAX };
+	if (!text_open(text, "/proc/thread-self/status"))
+		return;
+	while ((line = text_line(text)))
+		read_field(line, process);
+	if (!text_close(text))
+		*process = (struct process){ .pinned = SIZE_MAX };
+}
+
+bool prepare_resource_limit(struct text *text, const char *name, uint64_t *limit)
+{
+	bool found = false;
+	const char *value;
+	char *line;
+
+	if (!text_open(text, "/proc/thread-self/limits"))
+		return false;
+	while (!found && (line = text_line(text))) {
+		value = text_after(line, name);
+		if (!value)
+			continue;
+		/* The soft limit is the first of two. */
+		line[value - line + strcspn(value, " ")] = '\0';
+		found = text_limit(value, "unlimited", limit);
+		break;
+	}
+	text_close(text);
+	return found;
+}
+
+/* Of a file descriptor; without digits lost. */
+static void write_number(unsigned int number, char text[12])
+{
+	char digits[12];
+	size_t n = 0;
+
+	do {
+		digits[n++] = '0' + number % 10;
+		number /= 10;
+	} while (number);
+	while (n)
+		*text++ = digits[--n];
+	*text = '\0';
+}
+
+/* The inode number of an open file, by what /proc says of it: fstat() is one system call more. */
+static bool find_inode(struct text *text, int fd, uint64_t *inode)
+{
+	char path[48], number[12];
+	const char *value, *end;
+	bool found = false;
+	char *line;
+
+	write_number(fd, number);
+	if (!text_join(path, sizeof(path), "/proc/thread-self/fdinfo/", number, "") ||
+	    !text_open(text, path))
+		return false;
+	while (!found && (line = text_line(text)))
+		found = (value = text_after(line, "ino:")) && text_number(value, 10, inode, &end) &&
+			!*end;
+	text_close(text);
+	return found;
+}
+
+bool prepare_in_first_namespace(struct text *text, const char *path, uint64_t first)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t inode;
+	bool is_first;
+
+	if (fd < 0)
+		return false;
+	is_first = find_inode(text, fd, &inode) && inode == first;
+	close(fd);
+	return is_first;
+}

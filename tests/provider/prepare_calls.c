@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The system calls and functions by which memory is prepared: none that a seccomp filter may kill
+ * for, none by a symbol that a registration cache may have hooked, and little stack.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/fs.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "prepare_case.h"
+#include "parts.h"
+
+/* --- system calls ------------------------------------------------------------------------- */
+
+/* From now on, these system calls have that action, and all others the other. */
+static int filter(const int *calls, size_t count, uint32_t action, uint32_t others)
+{
+	struct sock_filter code[32];
+	struct sock_fprog program = { .filter = code };
+	size_t n = 0, i;
+
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						 offsetof(struct seccomp_data, nr));
+	for (i = 0; i < count; i++) {
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[i], 0, 1);
+		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action);
+	}
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, others);
+	program.len = n;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return fail("seccomp: %m");
+	return PASSED;
+}
+
+static int only(const int *calls, size_t count)
+{
+	return filter(calls, count, SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS);
+}
+
+/* In a child: whatever it calls but exit() kills it. */
+static int no_calls(const void *arg)
+{
+	static const int leave[] = { SYS_exit_group };
+	struct prepare_policy policy = { .steps = AUTO | COLLAPSE }, none = {};
+	struct prepare_report report;
+	struct area area;
+	int err = area_open_anon(&area, LEN, 0) ?: only(leave, ARRAY_SIZE(leave));
+
+	(void)arg;
+	if (err)
+		return err;
+	prepare_mr(area.addr, 1, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, 64 * KIB, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, PREPARE_LEAST - SZ_4K, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr + 1, PREPARE_LEAST - SZ_4K - 1, IBV_ACCESS_LOCAL_WRITE, &policy,
+		   &report);
+	prepare_mr(area.addr, 0, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(NULL, SIZE_MAX, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, SIZE_MAX - SZ_4K, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, LEN, IBV_ACCESS_REMOTE_READ, &policy, &report);
+	prepare_mr(NULL, SIZE_MAX, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_ON_DEMAND, &policy, &report);
+	prepare_mr(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &none, &report);
+	if (report.threads || report.left_out)
+		return fail("the report says that something was done");
+	return PASSED;
+}
+
+static int test_no_calls(const void *arg)
+{
+	return test_in_child(no_calls, arg);
+}
+
+/* In a child: in memory that is there, a few pages are asked for, by reading a file. */
+static int few_calls(const void *arg)
+{
+	static const int few[] = { SYS_exit_group, SYS_openat, SYS_pread64, SYS_close };
+	struct prepare_policy policy = { .steps = AUTO };
+	struct prepare_report report;
+	struct area area;
+	int err = area_open_anon(&area, LEN, ODD);
+
+	(void)arg;
+	if (!err && madvise(area.addr, LEN, MADV_POPULATE_WRITE))
+		err = fail("cannot populate: %m");
+	err = err ?: only(few, ARRAY_SIZE(few));
+	if (err)
+		return err;
+	prepare_mr(area.addr, PREPARE_LEAST, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_mr(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	return PASSED;
+}
+
+/* In a child: memory that was found to be there is taken to be, some times, and then looked at. */
+static int no_calls_again(const void *arg)
+{
+	static const int leave[] = { SYS_exit_group };
+	struct prepare_policy policy = { .steps = AUTO };
+	struct prepare_report report;
+	struct area area;
+	int err = area_open_anon(&area, LEN, ODD), i;
+
+	if (!err && madvise(area.addr, LEN, MADV_POPULATE_WRITE))
+		err = fail("cannot populate: %m");
+	for (i = 0; i < 8 && !err; i++) {
+		prepare(&any_device, area.addr, LEN, (uintptr_t)area.addr, IBV_ACCESS_LOCAL_WRITE,
+			&policy, &report);
+		if (!i)
+			err = arg ? PASSED : only(leave, ARRAY_SIZE(leave));
+	}
+	if (err || !arg)
+		return err;
+	if (madvise(area.addr, LEN, MADV_DONTNEED))
+		return fail("MADV_DONTNEED: %m");
+	prepare(&any_device, area.addr, LEN, (uintptr_t)area.addr, IBV_ACCESS_LOCAL_WRITE, &policy,
+		&report);
+	return report.populated_bytes == LEN ? PASSED : fail("%zu bytes were populated",
+							     report.populated_bytes);
+}
+
+static int test_no_calls_again(const void *arg)
+{
+	return test_in_child(no_calls_again, arg);
+}
+
+static int test_few_calls(const void *arg)
+{
+	return test_in_child(few_calls, arg);
+}
+
+/* --- under a filter ----------------------------------------------------------------------- */
+
+/* All that may be called where there is a filter, or before it is known. */
+static const int allowed[] = {
+	SYS_exit_group, SYS_openat, SYS_read, SYS_pread64, SYS_close, SYS_ioctl, SYS_mmap,
+	SYS_munmap, SYS_madvise, SYS_clock_gettime,
+};
+
+/* Bytes in huge pages, by the calls that are allowed. */
+static size_t count_huge(const char *addr, size_t len)
+{
+	static struct page_region region[64];
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg), .start = (uintptr_t)addr, .end = (uintptr_t)addr + len,
+		.vec = (uintptr_t)region, .vec_len = ARRAY_SIZE(region),
+		.category_mask = PAGE_IS_HUGE, .return_mask = PAGE_IS_HUGE,
+	};
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), count, i;
+	size_t bytes = 0;
+
+	count = ioctl(fd, PAGEMAP_SCAN, &arg);
+	for (i = 0; i < count; i++)
+		bytes += region[i].end - region[i].start;
+	close(fd);
+	return bytes;
+}
+
+static const struct filtered {
+	const char *name;
+	int flags;
+	uint32_t steps;
+	bool huge;		/* is it populated with huge pages? */
+} filtered[] = {
+	{ "private", ANON, AUTO, true },
+	{ "private, collapse", ANON, AUTO | COLLAPSE, true },
+	{ "private, base pages", ANON, POPULATE, false },
+	{ "shared", MAP_SHARED | MAP_ANONYMOUS, AUTO, false },
+	{ "hugetlb", ANON | MAP_HUGETLB, AUTO, false },
+};
+
+/* In a child, which anything else kills. There are no threads, but huge pages. */
+static int under_filter(const void *arg)
+{
+	const struct filtered *f = arg;
+	struct prepare_policy policy = { .steps = f->steps };
+	struct prepare_report report;
+	struct area area;
+	size_t huge = f->huge ? LEN : 0;
+	int err;
+
+	err = area_open(&area, LEN, 0) ?: map_fixed(area.addr, LEN, RW, f->flags, -1, 0) ?:
+	      only(allowed, ARRAY_SIZE(allowed));
+	if (err)
+		return err;
+	prepare_mr(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	if (report.huge_bytes != huge || report.populated_bytes != huge)
+		return fail("%zu bytes made huge, %zu populated", report.huge_bytes,
+			    report.populated_bytes);
+	if (huge && count_huge(area.addr, LEN) != LEN)
+		return fail("%zu bytes are in huge pages", count_huge(area.addr, LEN));
+	if (!huge && report.left_out != 1 << LEFT_THREADS_SECCOMP)
+		return fail("left out: %#x", report.left_out);
+	return PASSED;
+}
+
+static int test_under_filter(const void *arg)
+{
+	return test_in_child(under_filter, arg);
+}
+
+/* In a child: calls that fail, as containers have them; what is not needed does without. */
+static const struct denied {
+	const char *name;
+	int calls[4];
+	bool made;
+} denied[] = {
+	{ "move_pages, mincore", { SYS_move_pages, SYS_mincore }, true },
+	{ "clone", { SYS_clone, SYS_clone3 }, true },
+	{ "memfd_create", { SYS_memfd_create }, true },
+	{ "prctl, capget", { SYS_prctl, SYS_capget, SYS_prlimit64 }, true },
+	{ "open", { SYS_open, SYS_openat }, false },
+	{ "ioctl", { SYS_ioctl }, false },
+	{ "madvise", { SYS_madvise }, false },
+	{ "mmap", { SYS_mmap }, false },
+};
+
+static int deny(const void *arg)
+{
+	const struct denied *d = arg;
+	struct prepare_policy policy = { .steps = AUTO };
+	struct prepare_report report;
+	struct area area;
+	size_t count = 0, made;
+	int err;
+
+	while (count < ARRAY_SIZE(d->calls) && d->calls[count])
+		count += 1;
+	err = area_open_anon(&area, LEN, ODD) ?:
+	      filter(d->calls, count ?: 1, SECCOMP_RET_ERRNO | EPERM, SECCOMP_RET_ALLOW);
+	if (err)
+		return err;
+	prepare_mr(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	made = d->made ? huge_inside(area.addr, LEN) : 0;
+	if (report.huge_bytes != made || report.populated_bytes != (d->made ? LEN : 0))
+		return fail("%zu bytes made huge, %zu populated", report.huge_bytes,
+			    report.populated_bytes);
+	return PASSED;
+}
+
+static int test_denied(const void *arg)
+{
+	return test_in_child(deny, arg);
+}
+
+/* --- hooks -------------------------------------------------------------------------------- */
+
+/* What caches put themselves in front of, and malloc(), by which they might be called. */
+static atomic_bool watching;
+static atomic_uint hooked;
+
+static void count_call(void)
+{
+	if (atomic_load(&watching))
+		atomic_fetch_add(&hooked, 1);
+}
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *p, size_t size);
+void __libc_free(void *p);
+
+void *malloc(size_t size)
+{
+	count_call();
+	return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+	count_call();
+	return __libc_calloc(count, size);
+}
+
+void *realloc(void *p, size_t size)
+{
+	count_call();
+	return __libc_realloc(p, size);
+}
+
+void free(void *p)
+{
+	count_call();
+	__libc_free(p);
+}
+
+void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	count_call();
+	return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+}
+
+int munmap(void *addr, size_t len)
+{
+	count_call();
+	return syscall(SYS_munmap, addr, len);
+}
+
+int madvise(void *addr, size_t len, int advice)
+{
+	count_call();
+	return syscall(SYS_madvise, addr, len, advice);
+}
+
+int mprotect(void *addr, size_t len, int prot)
+{
+	count_call();
+	return syscall(SYS_mprotect, addr, len, prot);
+}
+
+static const struct hooks {
+	const char *name, *setting;
+	int flags;
+	uint32_t steps;
+} hooks[] = {
+	{ "huge pages", "madvise", ANON, AUTO | COLLAPSE },
+	{ "advice", "madvise", ANON, ADVISE },
+	{ "huge pages for all", "always", ANON, AUTO },
+	{ "base pages", "never", ANON, AUTO },
+	{ "shared", "madvise", MAP_SHARED | MAP_ANONYMOUS, AUTO },
+};
+
+static int test_hooks(const void *arg)
+{
+	const struct hooks *h = arg;
+	struct prepare_policy policy = { .steps = h->steps };
+	struct prepare_report report;
+	size_t len = 66 * MIB;	/* the ends are prepared, too */
+	struct area area;
+	int err;
+
+	knob_set(&thp, h->setting);
+	err = area_open(&area, len, ODD) ?: map_fixed(area.addr, len, RW, h->flags, -1, 0);
+	atomic_store(&hooked, 0);
+	atomic_store(&watching, true);
+	if (!err)
+		prepare_mr(area.addr, len, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	atomic_store(&watching, false);
+	if (!err && report.populated_bytes != len)
+		err = fail("%zu bytes were populated", report.populated_bytes);
+	if (!err && hooked)
+		err = fail("%u calls by symbols", hooked);
+	/* A hook would have seen one. */
+	atomic_store(&watching, true);
+	area_close(&area);
+	atomic_store(&watching, false);
+	if (!err && hooked != 1)
+		err = fail("munmap() has called %u hooks", hooked);
+	knob_set(&thp, "madvise");
+	return err;
+}
+
+/* --- stack -------------------------------------------------------------------------------- */
+
+/* Of a thread with a stack of ours, which is painted before. */
+#define STACK	(3 * MIB)
+#define PAINT	0xa5
+/* What all of prepare() may use. Frames of the kernel's (signals) are not among it. */
+#define BAR	(2 * KIB)
+
+struct painted {
+	char *stack;
+	uint32_t steps;
+	int err;
+};
+
+static size_t count_painted(const char *stack, const char *end)
+{
+	size_t n = 0;
+
+	while (stack + n < end && (unsigned char)stack[n] == PAINT)
+		n++;
+	return n;
+}
+
+static __attribute__((noinline)) void prepare_fresh_area(uint32_t steps, int *err)
+{
+	struct prepare_policy policy = { .steps = steps };
+	struct prepare_report report;
+	struct area area;
+
+	*err = area_open_anon(&area, 66 * MIB, ODD);
+	prepare_mr(area.addr, area.len, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	if (!*err && report.populated_bytes != area.len)
+		*err = fail("%zu bytes were populated", report.populated_bytes);
+	area_close(&area);
+}
+
+static __attribute__((noinline)) void *use_stack(void *arg)
+{
+	struct painted *painted = arg;
+	char *here = __builtin_frame_address(0);
+	size_t used;
+
+	/*
+	 * Once before, as the dynamic linker needs more when a function is called for the first
+	 * time.
+	 */
+	prepare_fresh_area(painted->steps, &painted->err);
+	memset(painted->stack, PAINT, here - painted->stack - 512);
+	prepare_fresh_area(painted->steps, &painted->err);
+	used = here - painted->stack - count_painted(painted->stack, here);
+	remark("%zu bytes", used);
+	if (!painted->err && used > BAR)
+		painted->err = fail("%zu bytes of stack were used", used);
+	return NULL;
+}
+
+static int test_stack(const void *arg)
+{
+	struct painted painted = { .steps = (uintptr_t)arg };
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	painted.stack = mmap(NULL, STACK, RW, ANON, -1, 0);
+	if (painted.stack == MAP_FAILED)
+		return fail("no stack: %m");
+	pthread_attr_init(&attr);
+	pthread_attr_setstack(&attr, painted.stack, STACK);
+	if (pthread_create(&thread, &attr, use_stack, &painted))
+		return fail("no thread");
+	pthread_join(thread, NULL);
+	pthread_attr_destroy(&attr);
+	munmap(painted.stack, STACK);
+	return painted.err;
+}
+
+void calls_add_tests(void)
+{
+	size_t i;
+
+	test_add(test_no_calls, NULL, "calls, none if there is nothing to prepare");
+	test_add(test_few_calls, NULL, "calls, few if all is there");
+	test_add(test_no_calls_again, NULL, "calls, none if all was there");
+	test_add(test_no_calls_again, "look again", "calls, a look if it was there for long");
+	for (i = 0; i < ARRAY_SIZE(filtered); i++)
+		test_add(test_under_filter, &filtered[i], "calls, no others, %s", filtered[i].name);
+	for (i = 0; i < ARRAY_SIZE(denied); i++)
+		test_add(test_denied, &denied[i], "calls, without %s", denied[i].name);
+	for (i = 0; i < ARRAY_SIZE(hooks); i++)
+		test_add(test_hooks, &hooks[i], "calls, not by symbols, %s", hooks[i].name);
+	test_add(test_stack, (void *)(uintptr_t)AUTO, "stack, huge pages");
+	test_add(test_stack, (void *)(uintptr_t)ADVISE, "stack, advice");
+	test_add(test_stack, (void *)(uintptr_t)POPULATE, "stack, base pages");
+}
