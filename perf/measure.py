@@ -42,9 +42,10 @@ SPARE_MIB = 1024  # what the host needs besides the guest's memory
 # How often a step is done; what takes microseconds is noisy and cheap, and measured in every round.
 EVERY = float("inf")
 
-# A call of ib_reg_mr; thp, if not empty, is the system's setting for transparent huge pages.
-Step = collections.namedtuple("Step", "name sizes backings iterations rounds options drivers thp",
-                              defaults=("", ["stock", "phyr"], ""))
+# A call of ib_reg_mr; thp, if not empty, is the system's setting for transparent huge pages, and
+# prepare what libphyr is to do with memory (PHYR_PREPARE).
+Step = collections.namedtuple("Step", "name sizes backings iterations rounds options drivers thp prepare",
+                              defaults=("", ["stock", "phyr"], "", "auto"))
 
 # A machine, what is done in it, and the directory for what came of it.
 Boot = collections.namedtuple("Boot", "name memory_mib hugepages lines steady", defaults=(True,))
@@ -83,7 +84,7 @@ def plan(steps, rounds, more=lambda number, driver: []):
     for number, driver in turns(steps, rounds):
         lines += [f"say loading {driver}", f"rxe {driver}"]
         for s in due(steps, number, driver):
-            lines += [f"thp {s.thp}"] * bool(s.thp)
+            lines += [f"thp {s.thp}"] * bool(s.thp) + [f"prepare {s.prepare}"]
             lines += [f"say round {number} of {rounds}, {driver}: registering {s.sizes} on {s.backings}",
                       f"reg reg.{number}.{driver}.{s.name} --size={s.sizes} --backing={s.backings} "
                       f"--iters={s.iterations} {s.options}"]
