@@ -98,7 +98,7 @@ static int test_write_protected(const void *arg)
 	return err;
 }
 
-static int test_in_time(const void *arg)
+static int test_uffd(const void *arg)
 {
 	return test_in_child(test_write_protected, arg);
 }
@@ -108,5 +108,5 @@ void add_uffd(void)
 	const struct uffd_case *c;
 
 	for (c = cases; c < cases + ARRAY_SIZE(cases); c++)
-		test_add(test_in_time, c, "uffd-wp/%s", c->name);
+		test_add(test_uffd, c, "uffd-wp/%s", c->name);
 }
