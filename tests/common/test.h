@@ -73,8 +73,8 @@ struct program {
 int test_in_child(test_fn fn, const void *arg);
 
 /*
- * The same for tests that may never end: a child that has not after so many seconds is a failure. It
- * is killed, and left behind if that is of no use.
+ * The same for tests that may never end: a child that has not after so many seconds is a failure.
+ * It is killed, and left behind if that is of no use.
  */
 int test_in_time(test_fn fn, const void *arg, unsigned int seconds);
 
