@@ -12,7 +12,7 @@
 
 #include "fault.h"
 #include "look.h"
-#include "parts.h"
+#include "makers.h"
 #include "setting.h"
 
 int find_thp_size(size_t *size, const struct reason *why)

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "look.h"
-#include "parts.h"
+#include "makers.h"
 #include "setting.h"
 
 #define SIZE_64K (64 * KIB)

@@ -13,7 +13,7 @@
 
 #include "fault.h"
 #include "look.h"
-#include "parts.h"
+#include "makers.h"
 #include "setting.h"
 
 #define RW (PROT_READ | PROT_WRITE)

@@ -12,7 +12,7 @@
 
 #include "fault.h"
 #include "look.h"
-#include "parts.h"
+#include "makers.h"
 #include "setting.h"
 
 #define POOL "/sys/kernel/mm/hugepages/hugepages-%zukB"

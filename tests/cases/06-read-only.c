@@ -197,7 +197,7 @@ static void set_knobs(const struct kind *kind)
 static int test_ends(const void *arg)
 {
 	set_knobs(arg);
-	return test_in_time(register_kind, arg, PATIENCE_S);
+	return test_in_child_for(register_kind, arg, PATIENCE_S);
 }
 
 /* --- calls of GUP ------------------------------------------------------------------------- */
@@ -263,7 +263,7 @@ static int test_calls(const void *arg)
 	if (err)
 		return err;
 	err = write_trace("events/kprobes/case_gup/enable", "1") ?:
-	      test_in_time(register_counted, arg, PATIENCE_S);
+	      test_in_child_for(register_counted, arg, PATIENCE_S);
 	write_trace("events/kprobes/case_gup/enable", "0");
 	return write_trace("kprobe_events", "-:case_gup\n") ?: err;
 }

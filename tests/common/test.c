@@ -203,10 +203,10 @@ static bool wait_for(pid_t pid, unsigned int seconds, int *status)
 
 int test_in_child(test_fn fn, const void *arg)
 {
-	return test_in_time(fn, arg, 0);
+	return test_in_child_for(fn, arg, 0);
 }
 
-int test_in_time(test_fn fn, const void *arg, unsigned int seconds)
+int test_in_child_for(test_fn fn, const void *arg, unsigned int seconds)
 {
 	struct said {
 		int result;

@@ -76,7 +76,7 @@ int test_in_child(test_fn fn, const void *arg);
  * The same for tests that may never end: a child that has not after so many seconds is a failure.
  * It is killed, and left behind if that is of no use.
  */
-int test_in_time(test_fn fn, const void *arg, unsigned int seconds);
+int test_in_child_for(test_fn fn, const void *arg, unsigned int seconds);
 
 /* Parse the command line and, unless tests are only to be listed, open the subject. */
 void program_start(const struct program *prog, int argc, char **argv);

@@ -5,8 +5,8 @@
  * A maker finds b->page_size, b->len and address space from b->start on, maps memory there and
  * faults it in. 0, or -errno after refuse(); backing.c then takes all away again.
  */
-#ifndef PERF_MEMORY_PARTS_H
-#define PERF_MEMORY_PARTS_H
+#ifndef PERF_MEMORY_MAKERS_H
+#define PERF_MEMORY_MAKERS_H
 
 #include "backing.h"
 #include "reason.h"
