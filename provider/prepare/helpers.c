@@ -118,6 +118,7 @@ static void await_oblivion(struct helper *helper, pid_t process)
 void prepare_await_helpers(struct helper *helpers, unsigned int count)
 {
 	pid_t process = raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	siginfo_t nobody;
 	unsigned int i;
 
 	for (i = 0; i < count; i++)
@@ -129,5 +130,5 @@ void prepare_await_helpers(struct helper *helpers, unsigned int count)
 	 * all with the kernel's lock of all tasks. This asks for children, without waiting and
 	 * without taking notice of one, and so comes by that lock.
 	 */
-	raw_syscall(SYS_waitid, P_ALL, 0, 0, WEXITED | WNOHANG | WNOWAIT, 0, 0);
+	raw_syscall(SYS_waitid, P_ALL, 0, (long)&nobody, WEXITED | WNOHANG | WNOWAIT, 0, 0);
 }
