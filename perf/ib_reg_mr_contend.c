@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A second thread that holds the lock of the process's address space (mmap_lock) for writing most
- * of the time: it moves memory of its own to and fro. The two places differ in their offset in a
- * page table, so that each entry is moved by itself; that takes several ticks of the clock, and
- * the kernel offers to be interrupted in between. So the thread that registers finds the lock
- * held, also where both have one CPU.
+ * A second thread that wants the lock of the process's address space (mmap_lock) for writing all
+ * the time: it moves memory of its own to and fro. The two places differ in their offset in a page
+ * table, so that each entry is moved by itself, and the lock is held for long.
+ *
+ * How often the thread that registers finds the lock held depends on CPUs and scheduler. With one
+ * CPU, Linux 6.12 was not seen to refuse it to who tries without waiting.
  *
  * That memory has only been read, so it is the zero page over and over, and takes none.
  */

@@ -40,7 +40,7 @@ static const char help[] =
 "      --aliased          map one huge page over and over (huge2m and huge1g)\n"
 "      --untouched        register fresh memory, never touched before, every time\n"
 "      --shuffle          touch the pages in random order, so that few neighbours are contiguous\n"
-"      --contend          another thread holds the address space's lock; times are CPU time\n"
+"      --contend          another thread takes the address space's lock; times are CPU time\n"
 "  -k, --keep-going       rows that fail do not make the exit status 1\n"
 "      --json[=FILE]      write all results as JSON to FILE; without FILE, or if it is -, to\n"
 "                         standard output in place of the table\n"

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """Registrations for reading only, which perf/run pin and perf/run umem share.
 
-Such memory is often shared copy-on-write (after fork(), or a private mapping of a file) or pages of
-a file.  Pinning takes a copy of the former, 4 KiB at a time, whatever the folios look like, so there
-is little to be gained, and all the more to be lost.  Part of it is measured again while another thread
-of the process holds the lock of the address space for writing.  That thread has the same CPU in a
-steady machine, so times are the CPU time of the registering thread: what is lost is work done again,
-or in smaller pieces, not the wait.
+Such memory is often shared copy-on-write (after fork(), or a private mapping of a file) or pages
+of a file. Pinning takes a copy of the former, 4 KiB at a time, whatever the folios look like, so
+there is little to be gained, and all the more to be lost. Part of it is measured again while
+another thread of the process takes the lock of the address space for writing, again and again.
+That thread has the same CPU in a steady machine, so times are the CPU time of the registering
+thread: what is lost is work done again, not the wait. With one CPU, the lock was not seen to be
+held where a registration only tries to take it; these rows say nothing about that.
 
-Left out is what the kernel's own pinning never ends with, so that there is nothing to compare with:
-private mappings of folios of 2 MiB, of tmpfs, or of ext4 in newer kernels.
+Left out is what the kernel's own pinning never ends with, so that there is nothing to compare
+with: private mappings of folios of 2 MiB, of tmpfs, or of ext4 in newer kernels.
 """
 
 from figures import READ_ONLY_BACKINGS
@@ -34,7 +35,8 @@ def read_only_steps(drivers):
         in_order = [b for b in backings if b not in SHUFFLED]
         return [Step(f"ro-{name}{order}", SIZE, ",".join(part), 3, EVERY,
                      f"--access=ro --warmup=0 {options}{more}", drivers)
-                for order, part, more in (("-shuffled", shuffled, "--shuffle"), ("", in_order, ""))]
+                for order, part, more in (("-shuffled", shuffled, "--shuffle"),
+                                          ("", in_order, ""))]
 
     return steps("quiet", READ_ONLY_BACKINGS, "") + steps("contended", CONTENDED, "--contend ")
 

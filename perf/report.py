@@ -32,8 +32,9 @@ def memory_cell(r):
 
 def contended_lines(regions):
     """What the sign means, if it is there."""
-    return [f"{CONTENDED} another thread holds the lock of the address space for writing, most of the "
-            "time; times are CPU time of the thread that registers"] * any(r["contended"] for r in regions)
+    return [f"{CONTENDED} another thread takes the lock of the address space for writing, again and "
+            "again; times are CPU time of the thread that registers"] * any(
+                r["contended"] for r in regions)
 
 
 def region_cells(r, livepatch):
@@ -67,8 +68,8 @@ def region_table(measured):
         lines.append(f"{ALIASED} one huge page mapped over and over")
     lines += contended_lines(measured["regions"])
     if any(r["read_only"] for r in measured["regions"]):
-        lines.append("ro: registered for reading only; what is forked or private is copied by that, and "
-                     "new each time")
+        lines.append("ro: registered for reading only; what is forked or private is copied by that, "
+                     "and new each time")
     lines.append("4k up to 1 GiB: pages in random order, hardly any two neighbours: the worst case")
     if any("-" == r["stock_error"] for r in measured["regions"]):
         lines.append("- in stock's column: not tried")
