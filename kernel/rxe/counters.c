@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What a device's registrations came to since it was added, behind the in-tree
- * driver's counters: for "rdma statistic" and hw_counters/ in sysfs.
+ * Counts a device's registrations since it was added. The counters come behind the
+ * in-tree driver's in "rdma statistic" and in hw_counters/ of sysfs.
  *
  *  phyr_registrations  user MRs registered (those on demand are not ours)
  *  phyr_bytes          their lengths
@@ -9,9 +9,8 @@
  *  phyr_folio_hits     large folios, or parts of them, that were pinned in one step
  *  phyr_fallbacks      times that pages of one were pinned one by one
  *
- * How fragmented memory is, bytes against extents tell; base pages are neither hits nor
- * fallbacks. All only grow: they are of registrations, and say nothing of what is
- * registered now.
+ * Bytes divided by extents show how fragmented memory is. Base pages count neither as
+ * hits nor as fallbacks. Counters only grow: they say nothing of what is registered now.
  */
 #include "counters.h"
 #include "device.h"
@@ -61,9 +60,9 @@ static int phyr_rxe_get_stats(struct ib_device *device, struct rdma_hw_stats *st
 }
 
 /*
- * Before a device is registered: put our names behind the in-tree driver's, which
- * tells them only together with memory for values. They are kept with the device,
- * whose statistics, all of which refer to them, are freed before it.
+ * Put our names behind the in-tree driver's, before the device is registered. The
+ * in-tree driver gives its names only together with memory for values. The names are
+ * kept with the device, since all of its statistics refer to them and are freed first.
  */
 int phyr_rxe_add_counters(struct ib_device *device)
 {

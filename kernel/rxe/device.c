@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A Soft-RoCE device of ours on its way to the RDMA core, with what it offers more than
- * the in-tree one: counters (counters.c), and how the memory of each MR is described, for
- * "rdma resource show mr -dd" (info.c) and for the process that has it (uverbs.c).
+ * Registers a Soft-RoCE device of ours with the RDMA core. It offers more than the
+ * in-tree one: counters (counters.c), and a description of each MR's memory, for
+ * "rdma resource show mr -dd" (info.c) and for the process that has the MR (uverbs.c).
  *
- * Only this file knows all of these, and none of them calls it.
+ * Only this file calls these, and none of them calls this one.
  */
 #include "counters.h"
 #include "device.h"
@@ -16,9 +16,9 @@ static const struct ib_device_ops phyr_rxe_ops = {
 };
 
 /*
- * In the place of ib_register_device(). Operations that are set already, those of
- * the counters, are not taken by ib_set_device_ops(). An in-tree driver that had the others,
- * or methods of its own, would have to be put together with ours first.
+ * The in-tree driver calls this in the place of ib_register_device().
+ * ib_set_device_ops() keeps operations that are set already, such as those of the
+ * counters. An in-tree driver that has the others, or methods of its own, does not fit ours.
  */
 int phyr_rxe_register_device(struct ib_device *device, const char *name,
 			     struct device *dma_device)

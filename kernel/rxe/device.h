@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * A Soft-RoCE device of ours: the in-tree one, and what it has more.
+ * A Soft-RoCE device of ours: the in-tree one, and what ours has besides.
  *
- * Included by force in front of every in-tree file, so that wherever these allocate
- * and register a device, they do so through us.
+ * The build includes this in front of every in-tree file. So wherever these allocate
+ * and register a device, they do it through us.
  */
 #ifndef PHYR_RXE_DEVICE_H
 #define PHYR_RXE_DEVICE_H
@@ -35,7 +35,7 @@ int phyr_rxe_register_device(struct ib_device *device, const char *name,
 
 #define ib_register_device phyr_rxe_register_device
 
-/* (A macro's own name in what it stands for is the function.) */
+/* (Inside the macro, its own name is the function's.) */
 static_assert(offsetof(struct phyr_rxe_dev, rxe.ib_dev) == 0);
 #define _ib_alloc_device(size, ...) \
 	_ib_alloc_device(sizeof(struct phyr_rxe_dev) - sizeof(struct rxe_dev) + (size), \

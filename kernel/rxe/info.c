@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * How the memory of an MR is described: in numbers, and these for all who can see the
- * MR, in "rdma resource show mr -dd" (here), and for the process that has it (uverbs.c).
+ * Describes the memory of an MR in numbers: for all who can see the MR, in
+ * "rdma resource show mr -dd" (here), and for the process that has it (uverbs.c).
  */
 #include <net/netlink.h>
 #include <rdma/rdma_netlink.h>
@@ -16,7 +16,7 @@ struct phyr_ib_mr_info phyr_rxe_mr_info(struct phyr_umem *phyr_umem)
 
 	return (struct phyr_ib_mr_info){
 		.phyrs = phyrs->nr,
-		/* Memory is reached by the CPU: each phyr serves as the DMA range. */
+		/* The CPU reaches the memory, so each phyr is a DMA range. */
 		.dma_entries = phyrs->nr,
 		.largest = phyrs->largest,
 		.smallest = phyrs->smallest,
@@ -41,8 +41,8 @@ static int put_info(struct sk_buff *msg, const struct phyr_ib_mr_info *info)
 
 /*
  * The core's reference to the MR's resource entry keeps the MR registered, so
- * its memory stays. A fast MR may be mapped anew meanwhile: then the numbers
- * are those of no one moment, and that is all.
+ * its memory stays. A fast MR may be mapped anew meanwhile. Then some of the numbers
+ * are of its old memory and some of its new.
  */
 int phyr_rxe_fill_res_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr)
 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Soft-RoCE's memory regions on phyrs: what an MR is, from its making to its
- * end. mr_data.c moves the bytes. Together they are the in-tree rxe_mr.c's
- * replacement and offer all that rxe_loc.h says of it.
+ * Soft-RoCE's memory regions on phyrs: the life of an MR. mr_data.c moves the
+ * bytes. Together, these two files replace the in-tree rxe_mr.c, and have all the
+ * functions that rxe_loc.h declares for it.
  *
- * mr->umem tells what the MR stands on:
+ * mr->umem says what the MR stands on:
  *
  *  user MR   a struct phyr_umem of pinned memory
  *  fast MR   a struct phyr_umem whose blocks rxe_map_mr_sg() sets
@@ -12,11 +12,11 @@
  *  DMA MR    nothing: its addresses are the kernel's own
  *
  * rxe's page table in struct rxe_mr (page_info and what belongs to it) stays
- * empty. An MR is found by its key through the pool, which holds a reference
- * while the MR is used, so that its umem cannot go in the middle of a copy:
- * the pool waits for the last reference before it has rxe_mr_cleanup() called.
- * (For 50 s, then it warns and goes on. A QP holds its MR from packet to packet of an RDMA
- * WRITE, so a peer that stops in the middle can get there: the in-tree pool's fault.)
+ * empty. The pool finds an MR by its key, and takes a reference for as long as the
+ * MR is used. So its umem cannot go in the middle of a copy: the pool waits for the
+ * last reference before it calls rxe_mr_cleanup(). (It waits for 50 s, then it warns
+ * and goes on. A QP holds its MR from packet to packet of an RDMA WRITE, so a peer that
+ * stops in the middle can make that happen. This is the in-tree pool's fault.)
  */
 #include <linux/ioport.h>
 #include <linux/log2.h>
@@ -32,7 +32,7 @@ static void set_keys(struct rxe_mr *mr, u32 key)
 	mr->rkey = key;
 }
 
-/* A new variable part for a key. -1 stands for no last key, and differs from all. */
+/* A new variable part for a key. -1 means that there was no last key. */
 u8 rxe_get_next_key(u32 last_key)
 {
 	u8 key;
@@ -141,14 +141,14 @@ static int set_page(struct ib_mr *ibmr, u64 dma_addr)
 }
 
 /*
- * Map a fast MR. An entry is a page of the MR's page size, be it larger or
- * smaller than the CPU's, so what was allocated with the MR is always enough,
- * and nothing sleeps here. The owner has invalidated the MR before, if he
- * keeps the rules; a copy that is under way all the same finds old memory or
- * new, if he does not change the page size (see phyr_array_alloc_blocks()).
+ * Map a fast MR. An entry is a page of the MR's page size, which may be larger or
+ * smaller than the CPU's. So what was allocated with the MR is always enough, and
+ * nothing sleeps here. An owner who keeps the rules has invalidated the MR before.
+ * Otherwise a copy may be under way: it finds old memory or new, as long as the page
+ * size does not change (see phyr_array_alloc_blocks()).
  *
- * ib_sg_to_pages() returns the number of entries mapped whole: 0 is no error,
- * as a part of the first may be, and that part is to be used.
+ * ib_sg_to_pages() returns the number of entries that are mapped whole. 0 is no
+ * error: then a part of the first entry may be mapped, and is used.
  */
 int rxe_map_mr_sg(struct ib_mr *ibmr, struct scatterlist *sgl, int sg_nents,
 		  unsigned int *sg_offset)

@@ -3,9 +3,9 @@
  * Moving bytes into and out of Soft-RoCE's memory regions.
  *
  * All memory is reached through the kernel's linear map, a whole phyr at a
- * time. (phyr is for 64 bits, where there is no high memory; and what is not in the linear
- * map, such as secretmem, GUP does not pin.) The caller has a reference to the
- * MR, which keeps its memory pinned.
+ * time. (phyr is for 64-bit machines, which have no high memory. GUP does not pin
+ * what is not in the linear map, such as secretmem.) The caller has a reference to
+ * the MR, which keeps its memory pinned.
  *
  * An IOVA is turned into an offset into the MR's memory by subtracting the
  * MR's own IOVA, after mr_check_range() has said that all of it is inside.
@@ -16,9 +16,9 @@
 #include "mr.h"
 
 /*
- * Makes atomics atomic against each other, on all devices and kinds of MR; so
- * it was in the in-tree rxe_mr.c, whose lock this is to rxe_odp.c where that
- * exists. Ordinary loads and stores of the CPU do not take it.
+ * Makes atomics atomic against each other, on all devices and kinds of MR. The
+ * in-tree rxe_mr.c has a lock of this name, which rxe_odp.c takes, too. Ordinary
+ * loads and stores of the CPU do not take it.
  */
 DEFINE_SPINLOCK(atomic_ops_lock);
 
@@ -42,7 +42,7 @@ int mr_check_range(struct rxe_mr *mr, u64 iova, size_t length)
 	}
 }
 
-static void copy(void *mem, void *addr, size_t length, enum rxe_mr_copy_dir dir)
+static void copy_run(void *mem, void *addr, size_t length, enum rxe_mr_copy_dir dir)
 {
 	if (dir == RXE_TO_MR_OBJ)
 		memcpy(mem, addr, length);
@@ -50,7 +50,7 @@ static void copy(void *mem, void *addr, size_t length, enum rxe_mr_copy_dir dir)
 		memcpy(addr, mem, length);
 }
 
-/* Copy to or from phyrs. Runs out of them only if a fast MR's owner remaps it in use. */
+/* Copy to or from phyrs. There are enough, unless the owner of a fast MR maps it anew in use. */
 static int copy_phyrs(struct rxe_mr *mr, u64 iova, void *addr, unsigned int length,
 		      enum rxe_mr_copy_dir dir)
 {
@@ -63,7 +63,7 @@ static int copy_phyrs(struct rxe_mr *mr, u64 iova, void *addr, unsigned int leng
 
 		if (unlikely(!bytes))
 			return -EFAULT;
-		copy(phys_to_virt(phyr.addr), addr, bytes, dir);
+		copy_run(phys_to_virt(phyr.addr), addr, bytes, dir);
 		offset += bytes;
 		addr += bytes;
 		length -= bytes;
@@ -82,7 +82,7 @@ int rxe_mr_copy(struct rxe_mr *mr, u64 iova, void *addr, unsigned int length,
 		return -EINVAL;
 
 	if (mr->ibmr.type == IB_MR_TYPE_DMA) {
-		copy(ib_virt_dma_to_ptr(iova), addr, length, dir);
+		copy_run(ib_virt_dma_to_ptr(iova), addr, length, dir);
 		return 0;
 	}
 	err = mr_check_range(mr, iova, length);

@@ -2,10 +2,10 @@
 /*
  * What a process can ask of its own MRs: the methods of rdma/phyr-abi.h.
  *
- * An MR cannot go, or be registered anew, while a method has it: its handle is
- * held (UVERBS_ACCESS_READ), and whoever wants to destroy it or to change it meanwhile
- * is told EBUSY, as is a method that comes while that is done. The removal of a device
- * waits for methods. An MR's memory does not change as long as it lives.
+ * An MR cannot go, or be registered anew, while a method has it: the method holds
+ * its handle (UVERBS_ACCESS_READ). A call that destroys or changes the MR meanwhile gets
+ * EBUSY, and so does a method that comes during such a call. The removal of a device
+ * waits for methods. An MR's memory does not change as long as the MR lives.
  *
  * The numbers of an MR are for every process: "rdma resource" shows them, too. Its extents
  * are not. They name no physical address, but they say which pages are neighbours in

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What comes before pinning and after unpinning, whatever is made of the phyrs in
- * between: may the process have this region as an ib_umem, and its account. What
- * it may cost to register memory (RLIMIT_MEMLOCK, mm->pinned_vm), and which error
- * comes first when several are due, is as in the kernel's own ib_umem.
+ * The account of an ib_umem: may the process have this region, and what it is
+ * charged. This comes before pinning and after unpinning, for both kinds of umem.
+ * Limits (RLIMIT_MEMLOCK, mm->pinned_vm) and the order of errors are those of the
+ * kernel's own ib_umem.
  *
- * Lifetime: the mm_struct is held (mmgrab) for pinned_vm, from which the pages
- * are subtracted on release, whoever releases and whether or not the address
- * space is still there. The memory itself is held by its pins alone.
+ * Lifetime: mmgrab() holds the mm_struct for its pinned_vm, from which the release
+ * subtracts the pages. Any process may release, and the address space may be gone
+ * by then. The memory itself is held by its pins alone.
  *
- * Inline, as it goes into two modules, neither of which should need the other.
+ * The functions are inline because two modules have them, and neither should need
+ * the other.
  */
 #ifndef PHYR_UMEM_ACCOUNT_H
 #define PHYR_UMEM_ACCOUNT_H
@@ -25,10 +26,10 @@
 
 /*
  * Set up a zeroed umem and charge its pages to the process, before they are
- * pinned. The sum is taken back when it is too much, so threads that race for
- * the last of the limit may all be refused, but never exceed it together.
+ * pinned. A charge that exceeds the limit is taken back. So threads that race for
+ * the last pages may all be refused, but together they never exceed the limit.
  *
- * Errors are those of phyr_umem_get(), but for the ones of pinning.
+ * It returns the errors of phyr_umem_get(), without those of pinning.
  */
 static inline int phyr_umem_charge(struct ib_umem *umem, struct ib_device *device,
 				   unsigned long addr, size_t size, int access)
@@ -72,8 +73,8 @@ static inline void phyr_umem_uncharge(struct ib_umem *umem)
 }
 
 /*
- * How much to pin. No bytes, at an address inside a page, count as that page:
- * so it is in ib_umem.
+ * How much to pin. For a region of no bytes inside a page, ib_umem pins that page,
+ * and so do we.
  */
 static inline size_t phyr_umem_bytes(const struct ib_umem *umem)
 {

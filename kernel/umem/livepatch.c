@@ -2,27 +2,28 @@
 /*
  * phyr_umem.ko: registration by the folio for every RDMA driver, unmodified.
  *
- * A livepatch of the one function that makes the umem of a user address, the
- * kernel's ib_umem_get(), or __ib_umem_get_va() behind all the functions by which
- * drivers get there on newer kernels. In its place ours pins by phyr.ko
- * and returns what the kernel's would: an ordinary struct ib_umem, mapped for
- * DMA, with an ordinary scatterlist, whose entries are runs of physical memory and
- * not what has been merged from pages. That is what drivers may assume of one:
- * whole pages from that of the first byte on, in order, and no entry longer than
- * the device's longest segment. (Most look at it by means of the RDMA core's
- * functions only; some go through the entries, or want the first one's page.)
+ * A livepatch of the one function that makes the umem of a user address: the
+ * kernel's ib_umem_get(), or on newer kernels __ib_umem_get_va(), which all the
+ * functions that drivers call lead to. Ours pins by phyr.ko, and returns what the
+ * kernel's would: an ordinary struct ib_umem, mapped for DMA, with an ordinary
+ * scatterlist. Its entries are runs of physical memory. Drivers may assume that a
+ * scatterlist has whole pages from that of the first byte on, in order, and that no
+ * entry is longer than the device's longest segment. (Most drivers look at it only
+ * by the RDMA core's functions. Some go through the entries, or want the page of the
+ * first one.)
  *
- * What leaves this file is released by the kernel's own ib_umem_release(): each page
- * has its ordinary pin, pinned_vm its charge, the mm_struct its reference, and
- * nothing refers to phyr.ko or to this module any more. So the patch can be
- * enabled and disabled at any time, whoever has memory registered, and which of
- * the two functions has registered a region makes no difference later.
+ * The kernel's own ib_umem_release() releases what leaves this file: each page has
+ * its ordinary pin, pinned_vm its charge, and the mm_struct its reference. Nothing
+ * refers to phyr.ko or to this module any more. So the patch can be enabled and
+ * disabled at any time, while memory is registered, and it makes no difference later
+ * which of the two functions has registered a region.
  *
  * The kernel lets go of this module when no task is in the function that it was
- * given, which it finds out from the tasks' stacks. So all that takes long must be
- * called by that function, and not be where it ends: a compiler makes a jump of
- * such a call, and then it is on no stack. Hence no wrapper around ours, and
- * none of the functions that only ask which kind of memory is wanted.
+ * given. It looks for that function on the tasks' stacks. So our function must call
+ * whatever takes long, and not end with such a call: of a call at the end, a
+ * compiler makes a jump, and then our function is on no stack. This is why there is
+ * no wrapper around ours, and why we do not patch the functions that only find out
+ * which kind of memory is wanted.
  */
 #include <linux/livepatch.h>
 #include <linux/module.h>
@@ -78,9 +79,9 @@ err_free:
 }
 
 /*
- * The patch goes by names, but a struct ib_umem must be what it was when this was
- * built: so not into an RDMA core from elsewhere (as some vendors have it) that has
- * taken the place of the kernel's own.
+ * The patch finds its function by name, but a struct ib_umem must be what it was
+ * when this was built. An RDMA core from elsewhere, as some vendors put in the place
+ * of the kernel's own, may have another one.
  */
 static int refuse_foreign(struct klp_object *object)
 {

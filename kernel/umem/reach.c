@@ -2,15 +2,13 @@
 /*
  * Is the function that the livepatch replaces the one that is called?
  *
- * A patch goes by a symbol. On newer kernels that of a static function, of which the
- * compiler may have put a copy into its callers: then the symbol is patched, or there is none,
- * and drivers go on calling the copy. So before anything is patched, the functions that
- * drivers call are called once, and ftrace, by which a patch is called too, says
- * whether the function was reached.
+ * A patch finds its function by a symbol. On newer kernels, that function is static, and
+ * the compiler may have put a copy of it into its callers. Then drivers would go on calling
+ * the copy. So before anything is patched, we call the functions that drivers call. ftrace,
+ * by which a patch is called, too, says whether they reached the function.
  *
- * These calls are for a region that wraps around, so that they come back with an error
- * before anything is looked at, pinned or charged; and for a device of ours, which nobody
- * else knows.
+ * These calls are for a region that wraps around: they return an error before they look at,
+ * pin or charge anything. And they are for a device of ours, which nobody else knows.
  */
 #include <linux/err.h>
 #include <linux/ftrace.h>

@@ -2,13 +2,12 @@
 /*
  * ib_umem on phyrs: what an MR holds instead of a scatterlist.
  *
- * A struct phyr_umem begins with a struct ib_umem, as struct ib_umem_dmabuf
- * does, so that a driver can keep it where it keeps its umem, and
- * ib_umem_check_rereg() and is_odp go on working. account.h has what is the same
- * for every kind of umem.
+ * A struct phyr_umem begins with a struct ib_umem, as struct ib_umem_dmabuf does. So
+ * a driver can keep it where it keeps its umem, and ib_umem_check_rereg() and is_odp
+ * go on working. account.h has what is the same for every kind of umem.
  *
- * Devices that do DMA by CPU (ib_uses_virt_dma()) need no mapping, and theirs
- * are the only ones served here.
+ * Only devices that do DMA by CPU (ib_uses_virt_dma()) are served here. They need no
+ * mapping.
  */
 #include <linux/slab.h>
 
@@ -71,8 +70,8 @@ err_free:
  * @device: the device
  * @max_blocks: how many blocks the MR can be mapped to
  *
- * There is no memory yet: phyr_array_begin_blocks() and so on give it some.
- * It is not pinned by us, but by whoever maps the MR.
+ * There is no memory yet: phyr_array_begin_blocks() and the functions that follow it
+ * give it some. Whoever maps the MR has pinned that memory.
  *
  * Context: May sleep.
  * Return: The umem, or ERR_PTR(-ENOMEM).

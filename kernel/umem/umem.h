@@ -30,7 +30,7 @@ struct phyr_umem *phyr_umem_alloc_fast(struct ib_device *device, unsigned long m
 void phyr_umem_release(struct phyr_umem *phyr_umem);
 
 /**
- * phyr_umem_extents - what an MR is made of, to be told
+ * phyr_umem_extents - what to report of an MR's memory
  * @phyr_umem: the MR's memory
  *
  * Return: Its phyrs; none if it is of no bytes, though a page is pinned for it.
@@ -57,8 +57,7 @@ static inline size_t phyr_umem_metadata(const struct phyr_umem *phyr_umem)
  * phyr_umem_pinned_pages - what an MR is charged for
  * @phyr_umem: the MR's memory
  *
- * Return: Pages. 0 for a fast-registration MR: what it is mapped to is pinned by
- * whoever maps it, if at all.
+ * Return: Pages. 0 for a fast-registration MR: we do not pin what it is mapped to.
  */
 static inline size_t phyr_umem_pinned_pages(struct phyr_umem *phyr_umem)
 {
