@@ -88,7 +88,7 @@ static void say(const struct registration *reg, struct ibv_mr *mr, uint64_t prep
 		uint64_t register_ns)
 {
 	const struct prepare_report *report = &reg->report;
-	char result[128] = "", left_out[160], line[640];
+	char prepared[160], result[128] = "", left_out[160], line[640];
 	struct phyr_ib_mr_info info;
 	int error = errno, length;
 
@@ -99,12 +99,14 @@ static void say(const struct registration *reg, struct ibv_mr *mr, uint64_t prep
 			 " extents=%" PRIu64 " largest=%" PRIu64 " smallest=%" PRIu64,
 			 (uint64_t)info.phyrs, (uint64_t)info.largest, (uint64_t)info.smallest);
 	list_left_out(report, left_out, sizeof(left_out));
+	snprintf(prepared, sizeof(prepared),
+		 "huge=%zu populated=%zu collapsed=%zu threads=%u prepare_ms=%.3f",
+		 report->huge_bytes, report->populated_bytes, report->collapsed_bytes,
+		 report->threads, prepare_ns / 1e6);
 	length = snprintf(line, sizeof(line),
-			  "libphyr: %s addr=%p length=%zu huge=%zu populated=%zu collapsed=%zu "
-			  "threads=%u prepare_ms=%.3f register_ms=%.3f%s%s\n",
-			  reg->device.name, reg->addr, reg->length, report->huge_bytes,
-			  report->populated_bytes, report->collapsed_bytes, report->threads,
-			  prepare_ns / 1e6, register_ns / 1e6, result, left_out);
+			  "libphyr: %s addr=%p length=%zu %s register_ms=%.3f%s%s\n",
+			  reg->device.name, reg->addr, reg->length, prepared, register_ns / 1e6,
+			  result, left_out);
 	if (length >= (int)sizeof(line))
 		length = sizeof(line) - 1;
 	if (write(STDERR_FILENO, line, length) < 0)

@@ -88,7 +88,7 @@ enum cgroup_state cgroup_find(struct text *text, struct cgroup *group)
 	bool first = prepare_in_first_namespace(text, "/proc/thread-self/ns/cgroup",
 						FIRST_CGROUP_NS);
 
-	strcpy(group->dir, ROOT);
+	memcpy(group->dir, ROOT, sizeof(ROOT));
 	if (!read_groups(text, first, path, sizeof(group->dir) - strlen(ROOT)))
 		return CGROUP_UNKNOWN;
 	/* A group outside of our namespace: "/../group". */

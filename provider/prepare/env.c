@@ -36,8 +36,9 @@ static uint32_t read_steps(void)
 	for (i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(value, known[i].name))
 			return known[i].steps;
-	fprintf(stderr, "libphyr: PHYR_PREPARE is '%s', but should be auto, none, advise or "
-			"collapse; taken as auto\n", value);
+	fprintf(stderr,
+		"libphyr: PHYR_PREPARE is '%s', not auto, none, advise or collapse: taken as auto\n",
+		value);
 	return AUTO;
 }
 

@@ -99,7 +99,7 @@ static void read_setting(size_t huge, char word[16])
 		return;
 	/* Older kernels have one setting for all sizes. */
 	if (text_is_missing(path))
-		strcpy(word, "inherit");
+		text_join(word, 16, "inherit", "", "");
 	else if (!read_choice(path, word, 16))
 		*word = '\0';
 	if (!strcmp(word, "inherit") && !read_choice(SYSFS "enabled", word, 16))

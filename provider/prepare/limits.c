@@ -149,10 +149,10 @@ static bool groups_grant(struct room *room)
 
 	if (state != CGROUP_SEEN)
 		return state == CGROUP_NONE;
-	do
+	do {
 		if (!group_grants(room, group))
 			return false;
-	while (cgroup_up(group));
+	} while (cgroup_up(group));
 	return true;
 }
 

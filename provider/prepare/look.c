@@ -183,7 +183,7 @@ static const char *skip_words(const char *line, unsigned int count)
 }
 
 /*
- * The tmpfs at /dev/shm, by a line such as "29 22 0:25 / /dev/shm rw,nosuid - tmpfs tmpfs rw"; of
+ * The tmpfs at /dev/shm, by a line such as "29 22 0:25 / /dev/shm rw,nosuid - tmpfs none rw"; of
  * several mounts there, the last one.
  */
 static bool find_dev_shm(struct text *text, struct device *device)

@@ -6,6 +6,7 @@
 #define PHYR_PREPARE_PARTS_H
 
 #include <linux/fs.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -87,6 +88,8 @@ enum { PREPARE_HELPERS = 15, PREPARE_STACK = 4096 };
  * have but a small stack, and malloc() may call hooks of the program's.
  */
 struct room {
+	/* First, as a mapping is aligned for a stack. */
+	char stack[PREPARE_HELPERS][PREPARE_STACK];
 	const struct prepare_device *device;
 	struct process process;
 	uint64_t lock_limit;	/* of bytes that may be pinned; UINT64_MAX: none */
@@ -94,7 +97,6 @@ struct room {
 	struct text text;
 	struct parts mappings, untouched;
 	struct page_region region[128];
-	_Alignas(64) char stack[PREPARE_HELPERS][PREPARE_STACK];
 };
 
 /* process.c: @text is for reading files. */
@@ -173,7 +175,7 @@ void prepare_populate(struct room *room, uint32_t max_threads, struct prepare_re
 
 struct helper {
 	int id;
-	_Atomic uint32_t alive;	/* 0, by the kernel, once it no longer runs our code */
+	atomic_uint alive;	/* 0, by the kernel, once it no longer runs our code */
 };
 
 /* Start so many threads at most, each of which calls @run. Returns how many there are. */

@@ -31,9 +31,9 @@ struct work {
 	struct room *room;
 	unsigned int node;		/* where the memory is to be */
 	size_t chunks;
-	_Atomic size_t taken;		/* of these */
-	_Atomic size_t populated;	/* bytes */
-	_Atomic bool failed;
+	atomic_size_t taken;		/* of these */
+	atomic_size_t populated;	/* bytes */
+	atomic_bool failed;
 };
 
 /* Of hugetlb's largest pages, each is one. */

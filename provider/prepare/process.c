@@ -14,21 +14,31 @@
 
 #include "parts.h"
 
+static bool is_field(const char *line, const char *key, const char **value)
+{
+	*value = text_after(line, key);
+	return *value;
+}
+
 static void read_field(const char *line, struct process *process)
 {
 	const char *value, *end;
 	uint64_t n;
 
-	if ((value = text_after(line, "Tgid:")) && text_number(value, 10, &n, &end))
-		process->tgid = n;
-	else if ((value = text_after(line, "VmPin:")) && text_number(value, 10, &n, &end))
-		process->pinned = strcmp(end, " kB") ? SIZE_MAX : n * 1024;
-	else if ((value = text_after(line, "THP_enabled:")))
+	if (is_field(line, "Tgid:", &value)) {
+		if (text_number(value, 10, &n, &end))
+			process->tgid = n;
+	} else if (is_field(line, "VmPin:", &value)) {
+		if (text_number(value, 10, &n, &end) && !strcmp(end, " kB"))
+			process->pinned = n * 1024;
+	} else if (is_field(line, "THP_enabled:", &value)) {
 		process->thp = !strcmp(value, "1");
-	else if ((value = text_after(line, "CapEff:")) && text_number(value, 16, &n, &end))
-		process->ipc_lock = n & (UINT64_C(1) << CAP_IPC_LOCK);
-	else if ((value = text_after(line, "Seccomp:")))
+	} else if (is_field(line, "CapEff:", &value)) {
+		if (text_number(value, 16, &n, &end))
+			process->ipc_lock = n & (UINT64_C(1) << CAP_IPC_LOCK);
+	} else if (is_field(line, "Seccomp:", &value)) {
 		process->unfiltered = !strcmp(value, "0");
+	}
 }
 
 void prepare_look_at_process(struct text *text, struct process *process)

@@ -123,7 +123,7 @@ bool text_limit(const char *text, const char *word, uint64_t *limit)
 
 bool text_join(char *text, size_t size, const char *first, const char *second, const char *third)
 {
-	const char *part[] = { first, second, third };
+	const char *const part[] = { first, second, third };
 	size_t at = 0, length, i;
 
 	for (i = 0; i < 3; i++) {

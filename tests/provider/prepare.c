@@ -235,7 +235,7 @@ int main(int argc, char **argv)
 		.watchdog_s = 60,
 	};
 
-	if (!strcmp(argv[0], "secure"))
+	if (!strcmp(argv[0], "privileged"))
 		secure_main();
 	program_start(&prog, argc, argv);
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 3 || !run_on(2))

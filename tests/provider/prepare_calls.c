@@ -267,10 +267,10 @@ static void count_call(void)
 		atomic_fetch_add(&hooked, 1);
 }
 
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *p, size_t size);
-void __libc_free(void *p);
+__typeof__(malloc) __libc_malloc;
+__typeof__(calloc) __libc_calloc;
+__typeof__(realloc) __libc_realloc;
+__typeof__(free) __libc_free;
 
 void *malloc(size_t size)
 {

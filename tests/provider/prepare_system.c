@@ -447,20 +447,20 @@ static int test_variables(const void *arg)
 /* In a child that has more rights than who has started it, the environment says nothing. */
 static int secure(const void *arg)
 {
-	char *const args[] = { "secure", NULL };
+	char *const args[] = { "privileged", NULL };
 	char *const environment[] = { "PHYR_PREPARE=none", "PHYR_PREPARE_THREADS=7", NULL };
 	pid_t pid;
 	int status;
 
 	(void)arg;
 	if (unshare_mounts() || mount("none", "/tmp", "tmpfs", 0, NULL) ||
-	    system("cp /proc/$PPID/exe /tmp/secure && chmod 4755 /tmp/secure"))
+	    system("cp /proc/$PPID/exe /tmp/privileged && chmod 4755 /tmp/privileged"))
 		return fail("no program with rights: %m");
 	pid = fork();
 	if (!pid) {
 		if (setgid(65534) || setuid(65534))
 			_exit(98);
-		execve("/tmp/secure", args, environment);
+		execve("/tmp/privileged", args, environment);
 		_exit(99);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
