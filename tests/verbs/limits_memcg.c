@@ -24,7 +24,8 @@
 
 /* What a group without processes may still be charged with: caches that belong to no MR. */
 #define ALMOST_NOTHING	(64 * KIB)
-#define DRAIN_MS	5000.0
+/* Kernel memory is freed with a delay, on a busy host with a long one. */
+#define DRAIN_MS	20000.0
 /* What the kernel may charge in advance, for each CPU 64 pages. */
 #define IN_STORE_KB	1024
 /* So many regions of fragmented memory that their tables are more than that, ours too. */
