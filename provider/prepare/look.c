@@ -25,8 +25,6 @@
 
 /* Each costs, and memory that is not all there mostly lacks its end, or more than a quarter. */
 #define SAMPLES		4
-/* What /proc/PID/pagemap has for each page. */
-#define PAGEMAP_PRESENT	(UINT64_C(1) << 63)
 
 /*
  * Ranges that were found to be populated, each at a place that follows from its address. To
@@ -68,13 +66,25 @@ void prepare_remember(struct range range, bool resident)
 	atomic_store(&remembered[i].trust, resident ? TRUST : 0);
 }
 
+/* True, too, if it cannot be looked at. (pread() would do; but malloc() does not call it.) */
+static bool is_present(int pagemap, uintptr_t page, size_t size)
+{
+	struct page_region region;
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg), .start = page, .end = page + size,
+		.vec = (uintptr_t)&region, .vec_len = 1, .category_mask = PAGE_IS_PRESENT,
+	};
+
+	return ioctl(pagemap, PAGEMAP_SCAN, &arg);
+}
+
 /* True if they cannot be looked at. */
 static bool look_at_samples(struct range range)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
 	size_t samples = (range_size(range) + PREPARE_LEAST - 1) / PREPARE_LEAST, i;
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t entry = PAGEMAP_PRESENT;
+	bool present = true;
 	uintptr_t at;
 
 	if (pagemap < 0)
@@ -82,14 +92,12 @@ static bool look_at_samples(struct range range)
 	if (samples > SAMPLES)
 		samples = SAMPLES;
 	/* At the end of each part, but so that PREPARE_LEAST untouched bytes there are noticed. */
-	for (i = 0; i < samples && entry & PAGEMAP_PRESENT; i++) {
+	for (i = 0; i < samples && present; i++) {
 		at = range.start + range_size(range) / samples * (i + 1) - PREPARE_LEAST / 2;
-		if (pread(pagemap, &entry, sizeof(entry), at / page * sizeof(entry)) !=
-		    sizeof(entry))
-			entry = PAGEMAP_PRESENT;
+		present = is_present(pagemap, at & ~(page - 1), page);
 	}
 	close(pagemap);
-	return entry & PAGEMAP_PRESENT;
+	return present;
 }
 
 /*

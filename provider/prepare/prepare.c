@@ -28,8 +28,8 @@
  *
  * System calls: a seccomp filter may kill the process for any that it does not know. Before we
  * know that there is no filter, and if there is one, we make those that malloc() makes (mmap(),
- * munmap(), madvise()), ioctl(), which registers the memory, and open(), read(), pread() and
- * close() of files of /proc and /sys. Those that change mappings go past libc: syscall.h says
+ * munmap(), madvise(); and open(), read() and close(), here of files of /proc and /sys), and
+ * ioctl(), which registers the memory. Those that change mappings go past libc: syscall.h says
  * why.
  *
  * Preparing never fails, as what has not been prepared, the kernel deals with. Nor can it do harm:
