@@ -2,63 +2,61 @@
 /*
  * Pin user memory at a cost that follows the number of folio mappings.
  *
- * GUP pins; we only spare it work. Of a large folio GUP is asked for a single
- * page; the page table then tells how many of the pages that follow are mapped
- * there as well, by one entry (a leaf) or by one for each page, and these are
- * pinned by adding to the folio's counters once. Base pages are asked of GUP a
- * whole table at a time.
+ * GUP pins; we only spare it work. We ask GUP for a single page of a large folio.
+ * Then the page table shows how many of the folio's pages are mapped behind it, by
+ * one entry (a leaf) or by an entry for each page. We pin these by adding to the
+ * folio's counters once. We ask GUP for base pages a whole table at a time.
  *
  * What makes it right to pin by counting what the page table maps:
  *
- *  - GUP's one pin did all that a longterm pin has to do for a folio: it
- *    migrated the folio out of movable zones, and refused what must not be
- *    pinned (secretmem, fsdax, pages that are written to behind the back of a
- *    filesystem that tracks dirty ones). Whichever page of it is asked for, the
- *    answer is the same, since it depends on the folio or its file. For the
- *    pages that follow we skip what GUP asks of their mapping. So does GUP-fast,
- *    which looks at entries only. (It makes no difference if a driver maps some
- *    of a folio's pages with VM_IO: either their entries are special, and then
- *    we pass them by as GUP-fast does; or they are not, and GUP-fast pins them.)
+ *  - GUP's one pin did all that a longterm pin has to do for a folio. It
+ *    migrated the folio out of movable zones, and it refused what must not be
+ *    pinned (secretmem, fsdax, pages of a filesystem that tracks dirty pages). The
+ *    answer is the same for each page of the folio, since it depends on the folio
+ *    or its file. For the pages that follow, we skip what GUP asks of their
+ *    mapping. So does GUP-fast, which looks at entries only. (A driver may map some
+ *    of a folio's pages with VM_IO. If their entries are special, we stop at them,
+ *    as GUP-fast does. If they are not, GUP-fast pins these pages, too.)
  *
- *  - With that pin held the folio cannot be freed, split, migrated or
+ *  - While we hold that pin, the folio cannot be freed, split, migrated or
  *    collapsed, since all of these give up on unexpected references.
  *
- *  - Then, and not before, the page table is looked at again (pagetable.c).
- *    Where an entry that permits the access maps a page of the folio at that
- *    moment, GUP too would have found it. A munmap(), mremap() or split since
- *    GUP's pin has left something else there, or nothing; one that comes later
- *    finds pages that are pinned, as after GUP.
+ *  - We look at the page table only after that pin (pagetable.c). An entry that
+ *    permits the access and maps a page of the folio at that moment is one that
+ *    GUP would have found, too. A munmap(), mremap() or split since GUP's pin has
+ *    left something else there, or nothing. One that comes later finds pages that
+ *    are pinned, as after GUP.
  *
- *  - A fork() makes exclusive pages shared, unless their folio is pinned, when
- *    it copies them. One that was under way when GUP pinned has ended before,
- *    or has made GUP wait for it (mm->write_protect_seq, mmap_lock); one that
- *    comes later sees the pin of the folio, for all of its pages. So what is
- *    exclusive when we look stays so. KSM, too, leaves pinned folios alone.
+ *  - A fork() copies exclusive pages of a pinned folio, and makes others shared. A
+ *    fork() that was under way when GUP pinned has ended before, or GUP has waited
+ *    for it (mm->write_protect_seq, mmap_lock). A fork() that comes later sees the
+ *    pin of the folio, for all of its pages. So what is exclusive when we look
+ *    stays exclusive. KSM, too, leaves pinned folios alone.
  *
- *  - COW. What a pin must not get is a page that a later write of its owner
- *    would replace by a copy. An entry that permits writing rules that out, as
- *    no fork() is in between: it maps an anonymous page only if that is
- *    exclusive to the process, and a file's page only in a shared mapping. With
- *    an entry that does not,
- *     - an anonymous page is pinned only if PageAnonExclusive says that it is
- *       exclusive: for each page, or for a folio mapped by a leaf, in its first
- *       page.
- *     - a page of a file is pinned only in a shared mapping, for which the
- *       mapping has to be looked at, under the mmap_lock. GUP has looked at
- *       one, but the next page may belong to another, or it has been replaced.
+ *  - COW. A pin must not get a page that a later write of its owner would replace
+ *    by a copy. An entry that permits writing rules that out: it maps an anonymous
+ *    page only if that is exclusive to the process, and a file's page only in a
+ *    shared mapping, and no fork() comes in between. With an entry that does not
+ *    permit writing,
+ *     - we pin an anonymous page only if PageAnonExclusive says that it is
+ *       exclusive: for each page, or in the first page of a folio that a leaf
+ *       maps.
+ *     - we pin a page of a file only in a shared mapping. For that, we look at the
+ *       mapping under the mmap_lock: GUP has looked at one, but the next page may
+ *       belong to another, or the mapping has been replaced.
  *
  *  - Protection keys, userfaultfd write protection and NUMA hinting are in the
- *    entry, and p?d_access_permitted() is false where they forbid.
+ *    entry. p?d_access_permitted() is false where they forbid the access.
  *
- *  - The pages are clamped to the folio: a leaf can be larger than it where
+ *  - We clamp the pages to the folio: a leaf can be larger than the folio where
  *    ZONE_DEVICE memory is not made of large folios.
  *
  * If anything looks different, the one page stays pinned, and GUP is asked for
  * the next. How many pages GUP is asked for at a time is a guess (guess.h), and
- * nothing but time depends on it. How GUP is called is told in gup.c.
+ * nothing but time depends on it. gup.c says how GUP is called.
  *
  * The zero folio carries no pins, and no function that pins or unpins counts
- * any for it. (A longterm pin breaks COW, so it is hardly ever met here.)
+ * any for it. (A longterm pin breaks COW, so we hardly ever meet it here.)
  */
 #include <linux/io.h>
 #include <linux/kernel.h>
@@ -91,12 +89,12 @@
 #error "phyr needs CONFIG_SPARSEMEM_VMEMMAP or a memory model without sections"
 #endif
 
-/* As in GUP-fast: freeing page tables waits for us, and special entries can be told. */
+/* As in GUP-fast: freeing page tables waits for us, and special entries are marked. */
 #if !defined(CONFIG_HAVE_GUP_FAST) || !defined(CONFIG_ARCH_HAS_PTE_SPECIAL)
 #error "phyr is for machines on which GUP need not take locks"
 #endif
 
-/* Lengths of blocks and regions are not told apart from u64. */
+/* Lengths of blocks and regions are kept in both size_t and u64. */
 #ifndef CONFIG_64BIT
 #error "phyr is for 64-bit machines"
 #endif
@@ -191,10 +189,10 @@ static unsigned long folios_mapped(struct pinner *pinner, unsigned long va, unsi
 }
 
 /*
- * How many references a folio of so many pages may have for pins to be added. One
- * that has more is left to GUP, which refuses when their number has turned
- * negative. From here to there is room for what all CPUs add that have just
- * looked at the number.
+ * How many references a folio of so many pages may have for pins to be added. A
+ * folio that has more is left to GUP, which refuses when the number has turned
+ * negative. Between the two numbers there is room for what all CPUs add that have
+ * just looked.
  */
 static long most_refs(unsigned long nr_pages)
 {
@@ -239,8 +237,8 @@ static unsigned long pin_rest_of_folio(struct pinner *pinner, unsigned long va, 
 
 /*
  * Was the call for one page at va, by which nr pages of a folio came to be pinned,
- * worth it? Who has not looked before cannot know better. Nor does the end of a
- * folio at the region's start, or at a table's, say anything of the next folio.
+ * worth it? The last pages of a folio at the region's start, or at a table's, say
+ * nothing of the next folio, so they always are.
  */
 static bool was_worth_it(const struct pinner *pinner, unsigned long va, const struct page *page,
 			 unsigned long nr)
@@ -533,15 +531,15 @@ EXPORT_SYMBOL_GPL(phyr_pin_user);
  * @writable: whether the memory will be written to through the pins
  * @max_segment: no entry has more bytes; at least a page
  *
- * As phyr_pin_user(), for those who hand the pins on to parts of the kernel
- * that know scatterlists only. One entry a run, of whole pages: the first page
- * and the last are in it from their first byte to their last. What is left of the
- * table is not used (total_nents against orig_nents), and that is little.
+ * This is phyr_pin_user() for callers that hand the pins on to parts of the kernel
+ * that know scatterlists only. Each run is an entry of whole pages: the first page
+ * and the last are in it from their first byte to their last. A few entries of the
+ * table may be unused (total_nents against orig_nents).
  *
- * Runs that follow each other physically are one even where they are of
- * different folios. Nobody whom the table is for minds: there is a struct page
- * for each, and they have the same distance; and device memory that needs to be
- * told apart (P2PDMA) is not pinned without asking for it.
+ * Runs that follow each other physically are one, even if they are of different
+ * folios. Users of the table do not mind: each page has a struct page, and these are
+ * neighbours, too. Device memory that must be kept apart (P2PDMA) is not pinned
+ * without asking for it.
  *
  * Context: As phyr_pin_user().
  * Return: 0, and each page of each entry must be unpinned some day, by
