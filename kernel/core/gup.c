@@ -60,7 +60,7 @@
  */
 long phyr_gup_write(unsigned long va, unsigned long nr, struct page **pages)
 {
-	return pin_user_pages_fast(va, nr, FOLL_LONGTERM | FOLL_WRITE, pages) ?: -EFAULT;
+	return pin_user_pages_fast(va, nr, phyr_gup_flags(true), pages) ?: -EFAULT;
 }
 
 /*
@@ -103,7 +103,7 @@ static unsigned long nr_copies(struct vm_area_struct *vma, unsigned long va,
  */
 long phyr_gup_read_mapped(unsigned long va, unsigned long nr, struct page **pages)
 {
-	return pin_user_pages_fast(va, nr, FOLL_LONGTERM | FOLL_NOFAULT, pages) ?: -EFAULT;
+	return pin_user_pages_fast(va, nr, phyr_gup_flags(false), pages) ?: -EFAULT;
 }
 
 /**

@@ -66,13 +66,21 @@ struct walk {
 	pmd_t *pmdp;
 };
 
-static enum place place_of_pmd(pmd_t pmd)
+static __always_inline bool is_pud_leaf(pud_t pud)
 {
-	if (!pmd_present(pmd))
-		return PLACE_NONE;
-	if (pmd_leaf(pmd))
-		return pmd_special(pmd) ? PLACE_NONE : PLACE_PMD_LEAF;
-	return pmd_bad(pmd) ? PLACE_NONE : PLACE_TABLE;
+	return pud_present(pud) && pud_leaf(pud) && !pud_special(pud);
+}
+
+static __always_inline bool is_pmd_leaf(pmd_t pmd)
+{
+	return pmd_present(pmd) && pmd_leaf(pmd) && !pmd_special(pmd);
+}
+
+static __always_inline enum place place_of_pmd(pmd_t pmd)
+{
+	if (is_pmd_leaf(pmd))
+		return PLACE_PMD_LEAF;
+	return !pmd_present(pmd) || pmd_leaf(pmd) || pmd_bad(pmd) ? PLACE_NONE : PLACE_TABLE;
 }
 
 /* Interrupts are off, and stay off while the entries are in use. */
@@ -93,24 +101,13 @@ static __always_inline enum place walk_to(struct walk *walk, struct mm_struct *m
 		return PLACE_NONE;
 	walk->pudp = pud_offset_lockless(p4dp, walk->p4d, addr);
 	walk->pud = pudp_get(walk->pudp);
-	if (!pud_present(walk->pud))
+	if (is_pud_leaf(walk->pud))
+		return PLACE_PUD_LEAF;
+	if (!pud_present(walk->pud) || pud_leaf(walk->pud))
 		return PLACE_NONE;
-	if (pud_leaf(walk->pud))
-		return pud_special(walk->pud) ? PLACE_NONE : PLACE_PUD_LEAF;
 	walk->pmdp = pmd_offset_lockless(walk->pudp, walk->pud, addr);
 	walk->pmd = pmdp_get_lockless(walk->pmdp);
 	return place_of_pmd(walk->pmd);
-}
-
-/* Go on to the neighbour of a leaf; to a leaf of the same size, or false. */
-static __always_inline bool walk_to_next_leaf(struct walk *walk, enum place place)
-{
-	if (place == PLACE_PUD_LEAF) {
-		walk->pud = pudp_get(++walk->pudp);
-		return pud_present(walk->pud) && pud_leaf(walk->pud) && !pud_special(walk->pud);
-	}
-	walk->pmd = pmdp_get_lockless(++walk->pmdp);
-	return place_of_pmd(walk->pmd) == PLACE_PMD_LEAF;
 }
 
 /*
@@ -179,16 +176,16 @@ static __always_inline bool leaf_has(const struct sought *sought, unsigned long 
 	return writable || may_pin_read_only(compound_head(sought->page), sought->shared);
 }
 
-static bool pud_leaf_has(pud_t pud, unsigned long addr, const struct sought *sought)
+static __always_inline bool pud_has(pud_t pud, unsigned long addr, const struct sought *sought)
 {
-	return pud_access_permitted(pud, sought->write) &&
+	return is_pud_leaf(pud) && pud_access_permitted(pud, sought->write) &&
 	       leaf_has(sought, pud_pfn(pud) + ((addr & ~PUD_MASK) >> PAGE_SHIFT), pud_write(pud));
 }
 
 /* (A protnone entry counts as present, and as accessible on some machines.) */
-static bool pmd_leaf_has(pmd_t pmd, unsigned long addr, const struct sought *sought)
+static __always_inline bool pmd_has(pmd_t pmd, unsigned long addr, const struct sought *sought)
 {
-	return !pmd_protnone(pmd) && pmd_access_permitted(pmd, sought->write) &&
+	return is_pmd_leaf(pmd) && !pmd_protnone(pmd) && pmd_access_permitted(pmd, sought->write) &&
 	       leaf_has(sought, pmd_pfn(pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT), pmd_write(pmd));
 }
 
@@ -254,17 +251,17 @@ static unsigned long count_ptes(pmd_t pmd, unsigned long addr, const struct soug
 	return i;
 }
 
-/* How many of the pages sought are mapped where the walk ended. */
-static __always_inline unsigned long count_mapped(const struct walk *walk, enum place place,
+/* How many of the pages sought are mapped at such a place, where pud or pmd is the entry. */
+static __always_inline unsigned long count_mapped(enum place place, pud_t pud, pmd_t pmd,
 						  unsigned long addr, const struct sought *sought)
 {
 	switch (place) {
 	case PLACE_PUD_LEAF:
-		return pud_leaf_has(walk->pud, addr, sought) ? sought->nr : 0;
+		return pud_has(pud, addr, sought) ? sought->nr : 0;
 	case PLACE_PMD_LEAF:
-		return pmd_leaf_has(walk->pmd, addr, sought) ? sought->nr : 0;
+		return pmd_has(pmd, addr, sought) ? sought->nr : 0;
 	case PLACE_TABLE:
-		return count_ptes(walk->pmd, addr, sought);
+		return count_ptes(pmd, addr, sought);
 	case PLACE_NONE:
 		break;
 	}
@@ -365,7 +362,7 @@ unsigned long phyr_pages_mapped(struct mm_struct *mm, unsigned long addr, unsign
 		.shared = shared,
 	};
 	unsigned long bytes, nr, flags;
-	struct walk walk;
+	struct walk walk = {};
 	enum place place;
 
 	pin_before_look();
@@ -374,7 +371,7 @@ unsigned long phyr_pages_mapped(struct mm_struct *mm, unsigned long addr, unsign
 	bytes = entry_end(addr, place == PLACE_PUD_LEAF ? PUD_SHIFT : PMD_SHIFT) - addr;
 	sought.nr = min_t(unsigned long, min(end - addr, bytes) >> PAGE_SHIFT,
 			  folio_nr_pages(folio) - folio_page_idx(folio, page));
-	nr = count_mapped(&walk, place, addr, &sought);
+	nr = count_mapped(place, walk.pud, walk.pmd, addr, &sought);
 	if (place == PLACE_TABLE && !table_is_there(&walk, mm))
 		nr = 0;
 	local_irq_restore(flags);
@@ -405,20 +402,54 @@ static __always_inline bool seek_folio(struct sought *sought, struct page *page)
 	return &folio->page == page && folio_nr_pages(folio) == sought->nr;
 }
 
-/* Where an entry maps, or entries map, a folio of that size as a whole. */
-static bool place_fits(enum place place, unsigned int shift)
+/*
+ * How many folios, which are neighbours from addr on and have their first pages in
+ * pages, are mapped as a whole at such a place. Inlined, so that for each place there is a loop
+ * that does not ask which it is: it would cost a tenth of a look at a leaf.
+ */
+static __always_inline unsigned long count_folios(const struct walk *walk, enum place place,
+						  unsigned long addr, struct page **pages,
+						  unsigned long nr, struct sought *sought)
 {
-	switch (place) {
+	pud_t pud = walk->pud, *pudp = walk->pudp;
+	pmd_t pmd = walk->pmd, *pmdp = walk->pmdp;
+	unsigned long i;
+
+	for (i = 0; i < nr; i++, addr += sought->nr << PAGE_SHIFT) {
+		if (i && place == PLACE_PUD_LEAF)
+			pud = pudp_get(pudp + i);
+		if (i && place == PLACE_PMD_LEAF)
+			pmd = pmdp_get_lockless(pmdp + i);
+		if (!seek_folio(sought, pages[i]) ||
+		    count_mapped(place, pud, pmd, addr, sought) != sought->nr)
+			break;
+	}
+	return i;
+}
+
+static unsigned long folios_mapped(struct mm_struct *mm, unsigned long addr, unsigned int shift,
+				   struct page **pages, unsigned long nr, struct sought *sought)
+{
+	struct walk walk = {};
+
+	switch (walk_to(&walk, mm, addr)) {
 	case PLACE_PUD_LEAF:
-		return shift == PUD_SHIFT;
+		if (shift != PUD_SHIFT)
+			break;
+		return count_folios(&walk, PLACE_PUD_LEAF, addr, pages, nr, sought);
 	case PLACE_PMD_LEAF:
-		return shift == PMD_SHIFT;
+		if (shift != PMD_SHIFT)
+			break;
+		return count_folios(&walk, PLACE_PMD_LEAF, addr, pages, nr, sought);
 	case PLACE_TABLE:
-		return shift < PMD_SHIFT;
+		if (shift >= PMD_SHIFT)
+			break;
+		nr = count_folios(&walk, PLACE_TABLE, addr, pages, nr, sought);
+		return table_is_there(&walk, mm) ? nr : 0;
 	case PLACE_NONE:
 		break;
 	}
-	return false;
+	return 0;
 }
 
 /**
@@ -444,23 +475,11 @@ unsigned long phyr_folios_mapped(struct mm_struct *mm, unsigned long addr, unsig
 		.write = write,
 		.shared = shared,
 	};
-	unsigned long i = 0, flags;
-	struct walk walk;
-	enum place place;
+	unsigned long flags;
 
 	pin_before_look();
 	local_irq_save(flags);
-	place = walk_to(&walk, mm, addr);
-	if (!place_fits(place, shift))
-		nr = 0;
-	while (i < nr && seek_folio(&sought, pages[i]) &&
-	       count_mapped(&walk, place, addr, &sought) == sought.nr) {
-		if (++i == nr || (place != PLACE_TABLE && !walk_to_next_leaf(&walk, place)))
-			break;
-		addr += 1UL << shift;
-	}
-	if (place == PLACE_TABLE && !table_is_there(&walk, mm))
-		i = 0;
+	nr = folios_mapped(mm, addr, shift, pages, nr, &sought);
 	local_irq_restore(flags);
-	return i;
+	return nr;
 }

@@ -360,12 +360,6 @@ static long pin_some(struct pinner *pinner, unsigned long va)
 	return ret ?: nr;
 }
 
-/* Nobody has looked at this page. So for reading, it is not faulted in: see gup.c. */
-static long pin_ahead(struct pinner *pinner, unsigned long va, struct page **page)
-{
-	return pinner->write ? phyr_gup_write(va, 1, page) : phyr_gup_read_mapped(va, 1, page);
-}
-
 /*
  * pin_some() for folios that are like the last, as neighbours often are: a pin
  * of each first, then one look at all of them. The first one that is not
@@ -381,6 +375,7 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 	/* No more at a time than there were, so that not much has to be undone. */
 	unsigned long nr = min3((end - va) >> guess->shift, FEW_PAGES, guess->alike);
 	unsigned long in_folio = 1UL << (guess->shift - PAGE_SHIFT);
+	unsigned int gup_flags = phyr_gup_flags(pinner->write);
 	struct page **pages = pinner->pages;
 	unsigned long pinned, alike, i, at = va;
 	long most = most_refs(in_folio);
@@ -389,7 +384,7 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 	if (!nr)
 		return 0;
 	for (pinned = 0; pinned < nr; pinned++, at += in_folio << PAGE_SHIFT)
-		if (pin_ahead(pinner, at, pages + pinned) != 1)
+		if (pin_user_pages_fast(at, 1, gup_flags, pages + pinned) != 1)
 			break;
 	alike = folios_mapped(pinner, va, pinned);
 	for (i = 0; i < alike && !ret; i++) {
