@@ -123,10 +123,7 @@ static bool table_is_there(const struct walk *walk, struct mm_struct *mm)
 	return !mm_pmd_folded(mm) || pgd_val(walk->pgd) == pgd_val(pgdp_get(walk->pgdp));
 }
 
-/*
- * The address behind what an entry that covers 1 << shift bytes covers. It can be 0, behind the
- * last entry of all: so lengths are compared, and not ends.
- */
+/* The address behind what an entry that covers 1 << shift bytes covers. */
 static unsigned long entry_end(unsigned long addr, unsigned int shift)
 {
 	return ((addr >> shift) + 1) << shift;
@@ -296,7 +293,7 @@ static enum phyr_sight look_at_table(pmd_t pmd, unsigned long addr, unsigned lon
 
 	if (pte_none(ptep_get_lockless(ptep)))
 		return PHYR_SEES_NOTHING;
-	end = addr + min(end - addr, entry_end(addr, PMD_SHIFT) - addr);
+	end = addr + phyr_bytes_in_table(addr, end, PAGE_SHIFT);
 	*nr = count_single(ptep, addr, end, write);
 	return *nr ? PHYR_SEES_BASE_PAGES : PHYR_SEES_FOLIO;
 }

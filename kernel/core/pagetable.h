@@ -2,6 +2,7 @@
 #ifndef PHYR_PAGETABLE_H
 #define PHYR_PAGETABLE_H
 
+#include <linux/minmax.h>
 #include <linux/mm_types.h>
 
 /* What phyr_look() sees at an address. */
@@ -18,6 +19,17 @@ enum phyr_sight phyr_look(struct mm_struct *mm, unsigned long addr, unsigned lon
 unsigned long phyr_pages_mapped(struct mm_struct *mm, unsigned long addr, unsigned long end,
 				struct page *page, bool write, bool shared);
 unsigned long phyr_table_end(unsigned long addr, unsigned int shift);
+
+/*
+ * Bytes from addr to end, or to phyr_table_end() if that comes first. (A table can end at 0, behind
+ * the last address. So lengths are compared, and not ends.)
+ */
+static inline unsigned long phyr_bytes_in_table(unsigned long addr, unsigned long end,
+						unsigned int shift)
+{
+	return min(end - addr, phyr_table_end(addr, shift) - addr);
+}
+
 unsigned long phyr_folios_mapped(struct mm_struct *mm, unsigned long addr, unsigned int shift,
 				 struct page **pages, unsigned long nr, bool write, bool shared);
 

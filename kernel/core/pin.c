@@ -302,22 +302,21 @@ static unsigned long make_room(struct pinner *pinner, unsigned long nr)
 static long call_gup(struct pinner *pinner, unsigned long va, unsigned long nr,
 		     enum phyr_sight sight)
 {
+	bool mapped = sight != PHYR_SEES_NO_TABLE && sight != PHYR_SEES_NOTHING;
 	unsigned long most;
 	long ret;
 
 	if (pinner->write)
 		return phyr_gup_write(va, nr, pinner->pages);
-	if (sight != PHYR_SEES_NO_TABLE && sight != PHYR_SEES_NOTHING) {
+	if (mapped) {
 		ret = phyr_gup_read_mapped(va, nr, pinner->pages);
 		if (ret != -EFAULT)
 			return ret;
 	}
-	most = min(pinner->end - va, phyr_table_end(va, PAGE_SHIFT) - va) >> PAGE_SHIFT;
+	most = phyr_bytes_in_table(va, pinner->end, PAGE_SHIFT) >> PAGE_SHIFT;
 	most = make_room(pinner, most);
 	/* What is there but cannot be pinned gets copies, and these are base pages as a rule. */
-	if (sight != PHYR_SEES_NO_TABLE && sight != PHYR_SEES_NOTHING)
-		nr = most;
-	return phyr_gup_read(va, nr, most, sight, pinner->pages);
+	return phyr_gup_read(va, mapped ? most : nr, most, sight, pinner->pages);
 }
 
 /* Pin something at va and enter it. Returns the number of pages, or an error. */
@@ -371,9 +370,9 @@ static long pin_some(struct pinner *pinner, unsigned long va)
 static long pin_alike(struct pinner *pinner, unsigned long va)
 {
 	struct guess *guess = &pinner->guess;
-	unsigned long end = min(pinner->end, phyr_table_end(va, guess->shift));
+	unsigned long ahead = phyr_bytes_in_table(va, pinner->end, guess->shift) >> guess->shift;
 	/* No more at a time than there were, so that not much has to be undone. */
-	unsigned long nr = min3((end - va) >> guess->shift, FEW_PAGES, guess->alike);
+	unsigned long nr = min3(ahead, FEW_PAGES, guess->alike);
 	unsigned long in_folio = 1UL << (guess->shift - PAGE_SHIFT);
 	unsigned int gup_flags = phyr_gup_flags(pinner->write);
 	struct page **pages = pinner->pages;
@@ -422,15 +421,11 @@ static int pin_all(struct pinner *pinner)
 /* Take back what a region that failed has pinned so far. */
 static void unpin_all(struct phyr_builder *builder)
 {
-	unsigned long nr, i;
+	unsigned long nr;
 	struct phyr *runs;
 
 	while ((nr = phyr_builder_take(builder, &runs)))
-		for (i = 0; i < nr; i++) {
-			phyr_unpin_pages(pfn_to_page(PHYS_PFN(runs[i].addr)),
-					 PHYS_PFN(runs[i].len), false);
-			cond_resched();
-		}
+		phyr_unpin_runs(runs, nr);
 }
 
 /*

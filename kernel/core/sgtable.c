@@ -155,10 +155,7 @@ static void unpin_moved(struct sg_append_table *table, struct phyr *run, unsigne
 		phyr_unpin_pages(sg_page(sg), PHYS_PFN(sg->length), false);
 		cond_resched();
 	}
-	for (; nr; nr--, run++) {
-		phyr_unpin_pages(pfn_to_page(PHYS_PFN(run->addr)), PHYS_PFN(run->len), false);
-		cond_resched();
-	}
+	phyr_unpin_runs(run, nr);
 }
 
 /**
