@@ -25,11 +25,6 @@
 
 #define NODE "/sys/devices/system/node/node"
 
-static unsigned int least(unsigned int a, unsigned int b)
-{
-	return a < b ? a : b;
-}
-
 /* Of a list as in "0-3,8". */
 static void parse_list(const char *list, cpu_set_t *cpus)
 {
@@ -55,16 +50,12 @@ static void parse_list(const char *list, cpu_set_t *cpus)
 static unsigned int count_cpus(struct text *text, unsigned int *node)
 {
 	cpu_set_t cpus, of_node;
-	char path[64], digits[16];
-	unsigned int n, at = sizeof(digits);
+	char path[64], digits[TEXT_DIGITS];
 
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) || getcpu(NULL, node))
 		return 0;
-	digits[--at] = '\0';
-	for (n = *node; n || !digits[at]; n /= 10)
-		digits[--at] = '0' + n % 10;
 	/* The list of a large machine is long. */
-	if (!text_join(path, sizeof(path), NODE, digits + at, "/cpulist") ||
+	if (!text_join(path, sizeof(path), NODE, text_digits(*node, digits), "/cpulist") ||
 	    !text_read_line(path, text->buffer, sizeof(text->buffer)))
 		return 0;
 	parse_list(text->buffer, &of_node);

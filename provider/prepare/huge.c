@@ -88,14 +88,11 @@ static bool read_choice(const char *path, char *word, size_t size)
  */
 static void read_setting(size_t huge, char word[16])
 {
-	char path[96], digits[24];
-	size_t kib = huge / 1024, at = sizeof(digits);
+	char path[96], digits[TEXT_DIGITS];
 
-	digits[--at] = '\0';
-	for (; kib; kib /= 10)
-		digits[--at] = '0' + kib % 10;
 	*word = '\0';
-	if (!text_join(path, sizeof(path), SYSFS "hugepages-", digits + at, "kB/enabled"))
+	if (!text_join(path, sizeof(path), SYSFS "hugepages-", text_digits(huge / 1024, digits),
+		       "kB/enabled"))
 		return;
 	/* Older kernels have one setting for all sizes. */
 	if (text_is_missing(path))

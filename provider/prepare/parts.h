@@ -47,6 +47,11 @@ static inline struct range range_inside(struct range range, size_t unit)
 	return inside;
 }
 
+static inline unsigned int least(unsigned int a, unsigned int b)
+{
+	return a < b ? a : b;
+}
+
 static inline bool advise(uintptr_t start, size_t size, int advice)
 {
 	return !raw_madvise(start, size, advice);

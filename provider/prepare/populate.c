@@ -132,11 +132,6 @@ static void populate(struct work *work, struct prepare_report *report)
 	}
 }
 
-static unsigned int least(unsigned int a, unsigned int b)
-{
-	return a < b ? a : b;
-}
-
 /* How many helpers there are, behind the process that has them: a forked child has none. */
 static _Atomic uint64_t at_work;
 

@@ -75,31 +75,16 @@ bool prepare_resource_limit(struct text *text, const char *name, uint64_t *limit
 	return found;
 }
 
-/* Of a file descriptor; without digits lost. */
-static void write_number(unsigned int number, char text[12])
-{
-	char digits[12];
-	size_t n = 0;
-
-	do {
-		digits[n++] = '0' + number % 10;
-		number /= 10;
-	} while (number);
-	while (n)
-		*text++ = digits[--n];
-	*text = '\0';
-}
-
 /* The inode number of an open file, by what /proc says of it: fstat() is one system call more. */
 static bool find_inode(struct text *text, int fd, uint64_t *inode)
 {
-	char path[48], number[12];
+	char path[48], digits[TEXT_DIGITS];
 	const char *value, *end;
 	bool found = false;
 	char *line;
 
-	write_number(fd, number);
-	if (!text_join(path, sizeof(path), "/proc/thread-self/fdinfo/", number, "") ||
+	if (!text_join(path, sizeof(path), "/proc/thread-self/fdinfo/", text_digits(fd, digits),
+		       "") ||
 	    !text_open(text, path))
 		return false;
 	while (!found && (line = text_line(text)))

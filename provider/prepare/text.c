@@ -113,6 +113,18 @@ bool text_number(const char *text, int base, uint64_t *number, const char **end)
 	return after != text && !errno;
 }
 
+const char *text_digits(uint64_t number, char buffer[TEXT_DIGITS])
+{
+	char *digit = buffer + TEXT_DIGITS - 1;
+
+	*digit = '\0';
+	do {
+		*--digit = '0' + number % 10;
+		number /= 10;
+	} while (number);
+	return digit;
+}
+
 bool text_limit(const char *text, const char *word, uint64_t *limit)
 {
 	const char *end;

@@ -38,6 +38,9 @@ bool text_read_line(const char *path, char *line, size_t size);
 const char *text_after(const char *line, const char *key);
 /* A number at the beginning of a text, in that base, and where it ends; false if there is none. */
 bool text_number(const char *text, int base, uint64_t *number, const char **end);
+/* The digits of a number, somewhere in the buffer. */
+enum { TEXT_DIGITS = 24 };
+const char *text_digits(uint64_t number, char buffer[TEXT_DIGITS]);
 /* All of a text is a number, or is that word, which stands for the largest of all. */
 bool text_limit(const char *text, const char *word, uint64_t *limit);
 
