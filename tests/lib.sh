@@ -25,7 +25,7 @@ result() {
 # vm_tap OPTION... -- COMMAND...: run something that prints TAP in a VM.
 # tests/guest is /mnt/share there. Adds a result for the machine itself: that
 # the command came to its end, and the kernel log has no splat. Returns the
-# command's status, so that one which fails without saying so does not pass.
+# command's status, so that a command that fails without a "not ok" does not pass.
 vm_tap() {
 	local status=0
 	setpriv --pdeathsig TERM "$tests/vm/run" --share "$tests/guest" "$@" || status=$?

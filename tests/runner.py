@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """Runs test suites and counts their results; called by tests/run.
 
-A suite is an executable file in tests/suites. Two comments in it tell about it:
+A suite is an executable file in tests/suites. Two comments in it describe it:
 
     # suite: what it tests, in a line
     # kernels: each | together | any    run it for each kernel, for all at once, or once
 
 It is called with the name of a kernel, and prints TAP: "ok NAME", "not ok NAME",
-"ok NAME # SKIP why", and plans ("1..N"), of which there may be several, one in
-front of each part. Lines with "#" are diagnostics. What would hide a failure is
-one: a suite that exits with an error, that prints nothing but skips, that bails
-out, or that has fewer results than it has planned, or more.
+"ok NAME # SKIP why", and plans ("1..N"). A suite of several parts prints a plan in
+front of each part. Lines with "#" are diagnostics. A suite also fails if it exits
+with an error, prints nothing but skips, bails out, or has fewer or more results than
+it has planned, since each of these could hide a failure.
 """
 
 import argparse
@@ -26,7 +26,7 @@ TESTS = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(TESTS)
 LOGS = os.path.join(TOP, "build", "test-logs")
 KERNELS = ["stable", "backports"]
-# In the order in which they run: what is quick and tells most comes first.
+# In the order in which they run: suites that are quick and find most come first.
 DEFAULT = ["unit", "lab", "build", "verbs", "mr-size", "phyr-info", "prepare", "phyrdv", "uverbs",
            "pin", "limits", "bad-input", "dma", "nvme", "perftest", "umem", "races"]
 
@@ -109,7 +109,7 @@ class Tap:
             self.fail(f"a program gave up: {bail.group(1)}")
 
     def check_plan(self):
-        """At the end of a part: did all its results come?"""
+        """At the end of a part, compare the number of its results with the plan."""
         if self.planned is not None and self.seen != self.planned:
             self.fail(f"{self.planned} results were planned, {self.seen} came")
         self.planned, self.seen = None, 0
@@ -124,7 +124,7 @@ def say(line):
 
 
 def run_suite(suite, kernel, out):
-    """Returns the results; its output goes to out, line by line."""
+    """Returns the results. Passes the suite's output to out(), line by line."""
     where = suite.name if suite.once else f"{suite.name} ({kernel})"
     out(f"# {where}: {suite.about}")
     begin = time.monotonic()
@@ -132,7 +132,7 @@ def run_suite(suite, kernel, out):
     tap = Tap(results, where, out)
     log_path = os.path.join(LOGS, f"{suite.name}.{kernel}.log")
     with open(log_path, "wb") as log:
-        # Should we be killed, the suite goes too, and its machine with it.
+        # If we are killed, the suite must end, too, and its machine with it.
         command = ["setpriv", "--pdeathsig", "TERM", suite.path, kernel]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -146,14 +146,14 @@ def run_suite(suite, kernel, out):
     if status and not results.failures:
         tap.fail(f"the suite exited with status {status}")
     if not results.failures and not results.passed:
-        tap.fail("nothing has passed in this suite, nor failed")
+        tap.fail("no test of this suite has passed or failed")
     out(f"# {where}: {time.monotonic() - begin:.0f} s; log: {os.path.relpath(log_path)}")
     return results
 
 
 def run_together(suite, kernels):
-    """One machine for each kernel, where a suite needs one CPU only and little memory. The output
-    of the first is shown as it comes, that of the others when it is their turn."""
+    """Run a suite that needs only one CPU and little memory on all kernels at once, in a machine
+    for each. The first kernel's output is shown as it comes, the others' after it."""
     with concurrent.futures.ThreadPoolExecutor(len(kernels)) as pool:
         held = [[] for _ in kernels]
         runs = [pool.submit(run_suite, suite, kernel, held[i].append if i else say)
@@ -166,7 +166,7 @@ def run_together(suite, kernels):
 
 
 def only_one():
-    """Hold a lock as long as we live: two runs in one clone would share build trees and logs."""
+    """Hold a lock until we end: two runs in one clone would share build trees and logs."""
     try:
         fcntl.flock(os.open(LOGS, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
