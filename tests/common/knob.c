@@ -16,7 +16,7 @@ static struct knob *opened[64];
 static unsigned int count;
 static pid_t owner;
 
-/* One word of it; if it offers several, the one in brackets. */
+/* Read the knob's value. A knob that lists several has the current one in brackets. */
 static void read_knob(struct knob *knob)
 {
 	char text[128] = "", *begin, *end;
@@ -52,7 +52,7 @@ bool knob_exists(const struct knob *knob)
 	return knob->before[0];
 }
 
-/* The last that was opened first, as its value may depend on others'. */
+/* In reverse order, as a knob's value may depend on those that were opened before. */
 static void restore(void)
 {
 	while (getpid() == owner && count--)

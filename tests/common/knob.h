@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Settings of the kernel, in files of a line. What was set before is restored when the program
- * ends, by the process that opened the knob, not by its children.
+ * Settings of the kernel, in files of one line each. When the program ends, each knob gets back the
+ * value that it had before. The process that opened it does that, not its children.
  */
 #ifndef PHYR_TESTS_COMMON_KNOB_H
 #define PHYR_TESTS_COMMON_KNOB_H
@@ -10,14 +10,14 @@
 
 struct knob {
 	char path[96];
-	char value[32];		/* as it is now */
-	char before[32];	/* as it was when we came; empty: there is no such knob */
+	char value[32];		/* what it is now */
+	char before[32];	/* what it was at knob_open(); empty if there is no such knob */
 };
 
-/* The knob has to last as long as the program does. */
+/* @knob must stay valid until the program ends. */
 void knob_open(struct knob *knob, const char *path);
 bool knob_exists(const struct knob *knob);
-/* Does nothing if the knob is so already, or if there is none. */
+/* Does nothing if the knob has this value already, or if there is no such knob. */
 void knob_set(struct knob *knob, const char *value);
 
 #endif

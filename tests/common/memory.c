@@ -36,7 +36,7 @@ int hugetlb_memfd(size_t page_size, size_t len)
 	return fd;
 }
 
-/* A file of the kernel's that must be readable. */
+/* Ends the program if one of the kernel's files cannot be read. */
 static void must(int err, const char *file)
 {
 	if (err < 0)
@@ -96,7 +96,7 @@ int memory_map(enum backing_kind kind, char *addr, size_t len)
 
 int buf_open(struct buf *buf, enum backing_kind kind, size_t len)
 {
-	/* One page of 1 GiB twice, side by side. */
+	/* A 1 GiB page is mapped twice, side by side. */
 	bool huge1g = kind == BACKING_HUGE1G;
 	struct backing_spec spec = {
 		.kind = kind, .size = huge1g ? 2 * GIB : len, .aliased = huge1g, .exact = true,

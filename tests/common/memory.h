@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Memory for tests, made by perf/memory, and what the kernel says of it. What cannot be had fails
- * the test; a file of /proc that cannot be read ends the program.
+ * Memory for tests, which perf/memory makes, and what the kernel says about it. A test fails if it
+ * cannot get its memory. The program ends if it cannot read a file of /proc.
  */
 #ifndef PHYR_TESTS_COMMON_MEMORY_H
 #define PHYR_TESTS_COMMON_MEMORY_H
@@ -14,7 +14,7 @@
 #include "backing.h"
 #include "look.h"
 
-/* The tests go through the first kinds of all, which differ most. */
+/* How many kinds the tests go through: the first ones of the list, which differ most. */
 enum { BACKING_COUNT = BACKING_MIXED + 1 };
 
 struct buf {
@@ -27,11 +27,11 @@ struct buf {
 };
 
 /*
- * len is a multiple of 2 MiB. The memory is present, and proven to be what was asked for. Of huge1g
- * there is one page, mapped twice side by side, and the memory lies across the end of the first.
+ * len is a multiple of 2 MiB. The memory is present, and was checked to be of this kind. For
+ * BACKING_HUGE1G, one page is mapped twice, side by side, and the memory lies across the border.
  */
 int buf_open(struct buf *buf, enum backing_kind kind, size_t len);
-/* The same at an address of the caller's choice, a multiple of 2 MiB; not for BACKING_HUGE1G. */
+/* Map such memory at an address that is a multiple of 2 MiB; not for BACKING_HUGE1G. */
 int memory_map(enum backing_kind kind, char *addr, size_t len);
 void buf_close(struct buf *buf);
 void buf_fill(struct buf *buf, uint16_t seed);

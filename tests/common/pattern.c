@@ -36,7 +36,7 @@ static void pattern_unmix(uint64_t word, unsigned int *seed, uint64_t *index)
 	*index = x & ((1ULL << 48) - 1);
 }
 
-/* The 8 bytes of the pattern at off, for off, off + 8, ...: each mixes one new word only. */
+/* A walk through the pattern, 8 bytes at a time from any offset. Each step mixes one word only. */
 struct pattern {
 	uint16_t seed;
 	unsigned int shift;	/* bits */
@@ -99,13 +99,13 @@ static int pattern_mismatch(const char *what, const unsigned char *is, unsigned 
 	uint64_t word, index;
 	size_t i;
 
-	/* Is it a piece of some other place of a pattern? Try all alignments. */
+	/* Do these bytes belong to another place of a pattern? Try all alignments. */
 	for (i = 0; i < 8 && at + i + 8 <= len; i++) {
 		memcpy(&word, is + at + i, 8);
 		pattern_unmix(word, &seed, &index);
 		if (seed < 256 && index < TIB)
 			return fail("%s: byte %zu of %zu (pattern offset %" PRIu64
-				    ") is 0x%02x, should be 0x%02x; there is what belongs to offset %"
+				    ") is 0x%02x, should be 0x%02x; it belongs to offset %"
 				    PRIu64 " of seed %u",
 				    what, at, len, off + at, is[at], should, index * 8 - i, seed);
 	}
@@ -144,7 +144,7 @@ static uint64_t random_state = 0x2545f4914f6cdd1dULL;
 
 void random_seed(uint64_t seed)
 {
-	/* Anything but zero; and seeds that are alike shall not make sequences that are. */
+	/* The state must not be zero, and similar seeds must not make similar sequences. */
 	random_state = (seed ^ 0x2545f4914f6cdd1dULL) * MIX_MUL | 1;
 }
 

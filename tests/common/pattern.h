@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Data that tell where they belong: a pattern in which every 8-byte word encodes its own offset and
- * a seed, so a byte from the wrong place is never equal by chance, and the message says where it
- * came from.
+ * A pattern in which every 8-byte word encodes its own offset and a seed. So data from a wrong
+ * place never match by chance, and the message says where they came from.
  */
 #ifndef PHYR_TESTS_COMMON_PATTERN_H
 #define PHYR_TESTS_COMMON_PATTERN_H

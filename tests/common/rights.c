@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Rights that a test gives up.
+ * Rights that a test gives up; see rights.h.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -184,7 +184,7 @@ static int run_one(int number, const struct test *t)
 	return result;
 }
 
-/* The child's wait status; or false if it is still there after so many seconds. */
+/* Wait for a child's status. False if it still runs after so many seconds; 0 is no limit. */
 static bool wait_for(pid_t pid, unsigned int seconds, int *status)
 {
 	double deadline = now_ms() + seconds * 1000.0;
@@ -220,14 +220,14 @@ int test_in_child_for(test_fn fn, const void *arg, unsigned int seconds)
 	if (pid < 0)
 		return fail("no child: %m");
 	if (!pid) {
-		/* Should the watchdog bark, the child goes too. */
+		/* If the watchdog ends this program, the child must end, too. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		said->result = fn(arg);
 		memcpy(said->detail, detail, sizeof(detail));
 		_exit(0);
 	}
 	if (!wait_for(pid, seconds, &status)) {
-		/* It may be deaf. Who it belongs to is init then, once we end. */
+		/* A child that is stuck in the kernel ignores this, and is left behind. */
 		kill(pid, SIGKILL);
 		return fail("has not come to its end in %u s", seconds);
 	}
@@ -251,7 +251,7 @@ static void *call_cancelled(void *arg)
 {
 	struct cancelled *c = arg;
 
-	/* From here on, the next cancellation point would be the end. */
+	/* The next cancellation point would end this thread. */
 	pthread_cancel(pthread_self());
 	c->fn(c->arg);
 	c->came_back = true;
@@ -311,7 +311,7 @@ const char *errno_name(int err)
 
 	if (!err)
 		return "ok";
-	/* Two names, one value: ours is the one that the kernel's sources use. */
+	/* ENOTSUP has the same value. We use the name that the kernel's sources use. */
 	if (err == EOPNOTSUPP)
 		return "EOPNOTSUPP";
 	if (name)
@@ -337,7 +337,7 @@ static long field_of(const char *path, const char *key)
 	}
 	fclose(f);
 	if (value < 0)
-		die("%s has no %s: this kernel cannot tell how many pages are pinned", path, key);
+		die("%s has no %s: this kernel does not count pinned pages", path, key);
 	return value;
 }
 
@@ -351,7 +351,7 @@ struct pins pins_read(void)
 	struct pins pins;
 	int fd;
 
-	/* Every CPU keeps a part of the counters to itself; this folds them in. */
+	/* Each CPU keeps a part of the counters. This adds these parts to the sums. */
 	fd = open("/proc/sys/vm/stat_refresh", O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, "1", 1) != 1)
 		die("cannot write /proc/sys/vm/stat_refresh: %m; run as root");

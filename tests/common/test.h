@@ -3,8 +3,8 @@
  * Tests, and the programs made of them.
  *
  * A test is a function that returns 0 (passed), FAILED (after fail() said why) or SKIPPED (after
- * skip() said why).  The runner prints TAP, looks after a watchdog, and adds one check to every
- * test: when it returns, the kernel must hold exactly as many page pins as before, machine-wide
+ * skip() said why). The runner prints TAP, sets a watchdog, and adds one check to every test: when
+ * the test returns, the kernel must hold exactly as many page pins as before, machine-wide
  * (nr_foll_pin_* in /proc/vmstat) and for this process (VmPin in /proc/self/status).
  */
 #ifndef PHYR_TESTS_COMMON_TEST_H
@@ -31,26 +31,26 @@ typedef int (*test_fn)(const void *arg);
 void test_add(test_fn fn, const void *arg, const char *name, ...) PRINTF(3, 4);
 int test_run(void);
 
-/* Both return the value that the test should return. Callers may add to what was said before. */
+/* Both return the value that the test should return. Another call adds its text to the first. */
 int fail(const char *fmt, ...) PRINTF(1, 2);
 int skip(const char *fmt, ...) PRINTF(1, 2);
 void diag(const char *fmt, ...) PRINTF(1, 2);
-/* Something to say behind the "#" of an "ok" line. */
+/* Sets a text that follows the "#" of an "ok" line. */
 void remark(const char *fmt, ...) PRINTF(1, 2);
 
 /*
- * Call @fn in a thread that its next cancellation point would end. @fn must come back, and the
- * thread ends behind it: PASSED, or a failure.
+ * Call @fn in a thread that has been cancelled, so that its next cancellation point would end it.
+ * PASSED if @fn returns, and the thread ends at a cancellation point behind it.
  */
 int test_cancelled(void (*fn)(void *arg), void *arg);
 
 /*
- * Not a test's failure: the program cannot go on. What fail() or skip() has said is shown, too.
- * Exit status 2.
+ * Ends the program, which cannot go on, with exit status 2. Prints what
+ * fail() or skip() has said, too.
  */
 void die(const char *fmt, ...) PRINTF(1, 2) __attribute__((noreturn));
 
-/* What a program tests, where it has to open something first, with options that say what. */
+/* What a program has to open before it tests, such as a device, and the options that choose it. */
 struct subject {
 	const char *options_help;
 	const char *short_options;
@@ -69,12 +69,12 @@ struct program {
 	int (*recover)(void);		/* after a failed test, so that the next starts clean */
 };
 
-/* For tests that limit their process, or may lose it: the same in a child. */
+/* Calls a test in a child: for tests that limit their process, or may kill it. */
 int test_in_child(test_fn fn, const void *arg);
 
 /*
- * The same for tests that may never end: a child that has not after so many seconds is a failure.
- * It is killed, and left behind if that is of no use.
+ * The same for tests that may never end. If the child still runs after so many seconds, the test
+ * fails and the child is killed, or left behind if it cannot be killed.
  */
 int test_in_child_for(test_fn fn, const void *arg, unsigned int seconds);
 
