@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Parts of one large mapping are registered and released, in turn. It stays one mapping: two that
- * differ in nothing but advice are two all the same, which mremap() refuses to move, and which
- * count against vm.max_map_count.
+ * A program registers and releases parts of one large mapping, one after the other. It must stay
+ * one mapping. Advice for a part would split it: mremap() would refuse to move it as a whole, and
+ * the pieces would count against vm.max_map_count.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -31,7 +31,7 @@ static unsigned int mappings(const char *addr, size_t len)
 	return count;
 }
 
-/* Neither at the beginning of a huge page nor at its end. */
+/* No piece begins or ends at the border of a huge page. */
 static int register_pieces(char *p)
 {
 	size_t off;
@@ -53,7 +53,7 @@ static int test_count(const void *mode)
 	err = register_pieces(p);
 	after = mappings(p, LEN);
 	if (!err && after != before)
-		err = fail("where there was %u there are %u", before, after);
+		err = fail("there were %u mappings, and now there are %u", before, after);
 	munmap(p, LEN);
 	return err;
 }
@@ -86,11 +86,11 @@ static int test_limit(const void *mode)
 	knob_set(&thp, mode);
 	if (!limit.path[0])
 		knob_open(&limit, "/proc/sys/vm/max_map_count");
-	/* As near as a long-lived process comes to it. */
+	/* A process that has lived for long comes as near to the limit as this. */
 	snprintf(value, sizeof(value), "%u", mappings(NULL, -1UL) + 20);
 	knob_set(&limit, value);
 	err = register_pieces(p);
-	/* Each differs from its neighbours. */
+	/* Each differs from its neighbours, so that the kernel does not merge them. */
 	for (i = 0; i < ARRAY_SIZE(own); i++) {
 		own[i] = mmap(NULL, SZ_4K, i & 1 ? PROT_READ : PROT_NONE, ANON, -1, 0);
 		if (own[i] == MAP_FAILED)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Registration caches stand in front of libc's memory functions, and take a lock there that they
- * hold when they call ibv_reg_mr(): a call of these functions from within is a deadlock. Some
- * caches do it by symbols of the same name, as the first test here, others by a jump at the
- * function's beginning, as the second does with a breakpoint, so that calls from within libc meet
- * them, too.
+ * Registration caches intercept libc's memory functions, and take a lock there. They hold that lock
+ * when they call ibv_reg_mr(), too: if the registration calls one of these functions, it deadlocks.
+ * Some caches define symbols of the same names, as the first tests here do. Others put a jump at
+ * the function's beginning, and so intercept libc's own calls, too. The second tests use a
+ * breakpoint for that.
  *
- * Nobody waits here; the calls are counted.
+ * These tests take no lock. They count the calls.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -22,7 +22,10 @@
 
 #include "case.h"
 
-/* Of what takes no more than six arguments and returns what the system call does. */
+/*
+ * The functions that are counted. on_trap() can replace those before TRAPPED: they take at most six
+ * arguments, and return what the system call returns.
+ */
 static struct function {
 	const char *name;
 	long nr;
@@ -104,7 +107,7 @@ void *sbrk(intptr_t increment)
 
 /* --- at the beginning of libc's functions ------------------------------------------------- */
 
-/* In place of the function: its system call, and the return to its caller. */
+/* Make the function's system call in its place, and return to its caller. */
 static void on_trap(int sig, siginfo_t *info, void *context)
 {
 	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
@@ -190,7 +193,7 @@ static int test_calls(const void *arg)
 	err = reopen_device();
 	if (err)
 		return err;
-	/* So that malloc() has what it needs. */
+	/* With the first registration, malloc() gets the memory that it needs. */
 	small = map_fresh(SZ_4K);
 	err = register_once(small, SZ_4K, ACCESS_ALL) ?:
 	      (a->traps ? set_traps() ?: try_traps() : PASSED);
@@ -203,7 +206,7 @@ static int test_calls(const void *arg)
 	return mr ? look_at_calls() : fail("ibv_reg_mr: %m");
 }
 
-/* In a process of its own, with its own libc. */
+/* A child runs each test, since the traps stay in its copy of libc. */
 static int test(const void *arg)
 {
 	knob_set(&thp, ((const struct arg *)arg)->mode);

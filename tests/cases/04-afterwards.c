@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Memory was registered once. Later the program gives it back and touches it here and there, as a
- * heap does: that costs a page for each touch, as if nothing had been registered.
+ * A program registers memory once. Later it gives the memory back and touches it here and there, as
+ * a heap does. Each touch must cost one page, as if the memory had never been registered.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -35,7 +35,7 @@ static void vm_flags(const char *addr, char flags[128])
 		die("there are no flags of %p", addr);
 }
 
-/* Returns an address of its own for each 2 MiB. */
+/* Touch a page in each 2 MiB. No other page may become present. */
 static int touch_sparsely(char *p, size_t len)
 {
 	size_t touches = len / SZ_2M, off, cost;
@@ -101,7 +101,7 @@ static int test_flags(const void *arg)
 	return err;
 }
 
-/* Who has said no gets none. */
+/* A program that does not want huge pages must not get any. */
 static int test_none_huge(const void *arg)
 {
 	const struct opinion *opinion = arg;

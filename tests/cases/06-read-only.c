@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Memory that is only read from: registered without IBV_ACCESS_LOCAL_WRITE. Where such memory is
- * shared copy-on-write, the kernel takes a copy for this process first, so that what others write
- * later does not show. That must come to its end whatever folios the memory is in, have the right
- * bytes, and not call the kernel's pinning function (GUP) more often than there are page tables to
- * go through.
+ * A program registers memory for reading only, without IBV_ACCESS_LOCAL_WRITE. If such memory is
+ * shared copy-on-write, the kernel first makes a copy for this process, which later writes of
+ * others do not reach. Whatever folios the memory is in, the registration must end, and the bytes
+ * must be right. The number of calls of the kernel's pinning function (GUP) must follow the number
+ * of page tables.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,9 +32,9 @@ enum source { MEMFD, DISK, ANONYMOUS };
 static const struct kind {
 	const char *name;
 	enum source source;
-	size_t folio;		/* as large as possible, up to this */
+	size_t folio;		/* the largest size that is allowed */
 	bool shared;
-	bool forked;		/* a child has it, too */
+	bool forked;		/* shared with a child */
 } kinds[] = {
 	{ "a memfd", MEMFD, SZ_4K, true, false },
 	{ "a memfd in huge pages", MEMFD, SZ_2M, true, false },
@@ -50,7 +50,7 @@ static const struct kind {
 	{ "huge pages", ANONYMOUS, SZ_2M, false, false },
 };
 
-/* Which sizes of huge pages there are: this one or, for base pages, none. */
+/* Allow huge pages of this size only. If it is a base page's, allow none. */
 static void set_sizes(const char *file, size_t folio)
 {
 	static struct knob knobs[2][3];
@@ -74,11 +74,11 @@ static char *reserve(void)
 	size_t map_len;
 	void *map;
 
-	/* The process is a child that ends soon. */
+	/* Nobody unmaps it, as this process is a child that ends soon. */
 	return map_reserve(LEN, SZ_2M, &map, &map_len);
 }
 
-/* A write() of a disk file makes a folio, if its file system has large ones. */
+/* Each write() to a disk file makes a folio, if the file system has large ones. */
 static int fill_disk(int fd, size_t folio)
 {
 	char *bytes = malloc(folio);
@@ -96,7 +96,7 @@ static int fill_disk(int fd, size_t folio)
 	return err;
 }
 
-/* Of a memfd a page fault does. */
+/* Each page fault in a memfd makes a folio. */
 static int fill_memfd(int fd, char *p)
 {
 	if (ftruncate(fd, LEN))
@@ -155,7 +155,7 @@ static int map_kind(const struct kind *kind, char *p)
 
 /* --- what is registered ------------------------------------------------------------------- */
 
-/* By RDMA, the bytes are the file's. */
+/* RDMA must read the bytes of the pattern. */
 static int read_by_rdma(const char *p, const struct ibv_mr *mr)
 {
 	char *to = map_fresh(LEN);
@@ -233,7 +233,7 @@ static long hits(void)
 
 static int register_counted(const void *arg)
 {
-	/* A batch is what a page table has; a look before each, at most. */
+	/* One call for the pages of each page table, and at most one more to look at it first. */
 	const long most = 2 * (LEN / SZ_2M);
 	char *p = reserve();
 	struct ibv_mr *mr;
@@ -250,7 +250,7 @@ static int register_counted(const void *arg)
 	calls = hits() - calls;
 	err = mr_dereg(&mr);
 	if (!err && (calls < 1 || calls > most))
-		err = fail("%ld calls, of which there may be %ld", calls, most);
+		err = fail("%ld calls, should be 1 to %ld", calls, most);
 	return err;
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A container with just enough memory for the region, or with no thread to spare. What registers
- * within these limits must go on registering within them: nothing is charged for long besides the
- * region, and a limit of threads is not even touched, since operators are told of that.
+ * A container has just enough memory for the region, or may start no further thread. A program that
+ * registers within these limits on the distribution's driver must do so here. The registration may
+ * charge little more memory than the region. It must not even try to exceed the limit of threads,
+ * since the kernel counts each attempt for operators to see.
  */
 #define _GNU_SOURCE
 #include <stdio.h>

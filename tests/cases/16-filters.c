@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A service that may not make all system calls. Its filter was made for a libibverbs that needs
- * ioctl() to register memory, besides what malloc() needs: whatever else is called may fail, or end
- * the service.
+ * A filter forbids a service some system calls. It was made for a libibverbs that needs only
+ * ioctl() to register memory, and the calls of malloc(). Any other call may fail, or kill the
+ * service.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,14 +20,14 @@
 #define KILL	SECCOMP_RET_KILL_PROCESS
 #define DENY(e)	(SECCOMP_RET_ERRNO | (e))
 
-/* SystemCallFilter=~@resources, and what is not in @system-service. */
+/* The calls of systemd's group @resources, and some that are not in @system-service. */
 static const int resources[] = {
 	SYS_ioprio_set, SYS_mbind, SYS_mincore, SYS_migrate_pages, SYS_move_pages,
 	SYS_process_madvise, SYS_sched_setaffinity, SYS_sched_setattr, SYS_sched_setparam,
 	SYS_sched_setscheduler, SYS_set_mempolicy, SYS_setpriority, SYS_setrlimit, SYS_userfaultfd,
 };
 
-/* What container engines keep from processes without capabilities. */
+/* Calls that container engines deny to processes without capabilities. */
 static const int privileged[] = {
 	SYS_bpf, SYS_clone3, SYS_get_mempolicy, SYS_mbind, SYS_mount, SYS_perf_event_open,
 	SYS_set_mempolicy, SYS_setns, SYS_unshare, SYS_userfaultfd,
@@ -39,7 +39,7 @@ static const int advice[] = { SYS_madvise, SYS_process_madvise };
 
 static const int files[] = { SYS_open, SYS_openat, SYS_openat2 };
 
-/* What malloc() makes of all calls, ioctl(), and the test itself to say how it went. */
+/* The calls of malloc(), ioctl(), and those by which the test reports its result. */
 static const int malloc_only[] = {
 	SYS_brk, SYS_close, SYS_exit_group, SYS_fstat, SYS_futex, SYS_getrandom, SYS_ioctl,
 	SYS_madvise, SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap, SYS_newfstatat, SYS_openat,
@@ -50,7 +50,7 @@ static const struct filter {
 	const char *name;
 	const int *calls;
 	size_t count;
-	uint32_t listed, others;	/* what becomes of calls */
+	uint32_t listed, others;	/* what the filter does to these calls, and to others */
 } filters[] = {
 	{ "resources denied", resources, ARRAY_SIZE(resources), DENY(EPERM), SECCOMP_RET_ALLOW },
 	{ "resources kill", resources, ARRAY_SIZE(resources), KILL, SECCOMP_RET_ALLOW },
@@ -95,7 +95,7 @@ static int register_filtered(const void *filter)
 
 static int test(const void *filter)
 {
-	/* Where there is most to be done. */
+	/* With this setting, the provider has most to do. */
 	knob_set(&thp, "madvise");
 	return test_in_child(register_filtered, filter);
 }

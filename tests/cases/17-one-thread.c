@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A program of one thread registers memory and then does what only such a program may. A thread
- * that helped meanwhile must be gone for the kernel, too: one that has been joined may count a
- * while longer.
+ * A program with one thread registers memory, and then does what only such a program may do. A
+ * thread that helped with the registration must be gone by then, for the kernel, too: the kernel
+ * may still count a thread for a while after it was joined.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -10,11 +10,11 @@
 
 #include "case.h"
 
-/* Worth a second thread; then the two end at about the same time. */
+/* The provider starts one more thread for this much; both end at about the same time. */
 #define LEN	(16 * MIB)
 #define TRIES	20
 
-/* One call: what a thread needs to leave is less than a look at a directory takes. */
+/* Checks with a single call: a thread may be gone before a directory has been read. */
 static int unshare_at_once(const void *unused)
 {
 	(void)unused;

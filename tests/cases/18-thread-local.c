@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A program with 1 MiB of thread-local variables. libc puts these on each thread's stack, so that a
- * stack that has room for a thread's work has none for them.
+ * A program has 1 MiB of thread-local variables. libc puts these on each thread's stack. A stack
+ * that is large enough for a thread's work may have no room for them.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -45,7 +45,7 @@ static void *call(void *arg)
 	return NULL;
 }
 
-/* By a thread whose own stack has hardly more room than for them. */
+/* The thread that registers has a stack with little more room than the variables take. */
 static int test_small_stack(const void *mode)
 {
 	struct call c = { .mode = mode };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A program that does not see /proc, or nothing of use there. Nobody can then tell what memory is,
- * nor what its owner wants: all is left as the kernel makes it by itself.
+ * A program does not see /proc, or /proc is empty. Then the provider cannot find out what the
+ * memory is and what the program wants, so it must leave all to the kernel.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,7 +17,7 @@
 
 #define LEN	(64 * MIB)
 
-/* Opened while there was one. */
+/* Opened before /proc is hidden. */
 static int smaps;
 
 static int open_witness(void)
@@ -47,7 +47,7 @@ static long huge_kb(const char *p)
 	return kb;
 }
 
-/* In a mount namespace of the test's own. */
+/* Hide /proc, in a mount namespace of the test's own. */
 static int hide(const void *how)
 {
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
@@ -56,7 +56,7 @@ static int hide(const void *how)
 		return umount2("/proc", MNT_DETACH) ? fail("umount: %m") : PASSED;
 	if (!strcmp(how, "empty"))
 		return mount("none", "/proc", "tmpfs", 0, NULL) ? fail("mount: %m") : PASSED;
-	/* The settings of the system, too. */
+	/* Hide the system's settings, too. */
 	if (mount("none", "/proc", "tmpfs", 0, NULL) ||
 	    mount("none", "/sys/kernel", "tmpfs", 0, NULL))
 		return fail("mount: %m");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The kernel refuses a region before it looks at its memory: for the limit of locked memory, or for
- * that of a control group. A program that tries, and does with less, must not pay for what it was
- * refused: none of the memory may have been touched.
+ * The kernel refuses a region before it looks at the memory, because of the limit of locked memory
+ * or that of a control group. A program that tries, and then makes do with less, must not pay for
+ * the region that was refused: none of its memory may be touched.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 #define LEN	(64 * MIB)
 
-/* The region is refused, and untouched. */
+/* The region must be refused with this error, and its memory must stay untouched. */
 static int refused(char *p, int wanted)
 {
 	struct ibv_mr *mr;
@@ -47,7 +47,7 @@ static int over_memlock(const void *unused)
 	return reopen_device() ?: limit_memlock(LEN - SZ_4K) ?: refused(map_fresh(LEN), ENOMEM);
 }
 
-/* What others have pinned counts. */
+/* Earlier regions count against the limit, too. */
 static int rest_of_memlock(const void *unused)
 {
 	struct ibv_mr *first;
@@ -70,7 +70,7 @@ static int no_memlock(const void *unused)
 static int over_objects(const void *unused)
 {
 	(void)unused;
-	/* The device is a handle, the protection domain the only object. */
+	/* The device counts as a handle. The protection domain is the one object allowed. */
 	return group_join() ?: reopen_device() ?: refused(map_fresh(LEN), EAGAIN);
 }
 
@@ -92,7 +92,7 @@ static int test_group(const void *unused)
 		return err;
 	snprintf(max, sizeof(max), "%s hca_object=1", dev.name);
 	err = group_write("rdma.max", max) ?: test_in_child(over_objects, NULL);
-	/* When the device goes, some kernels touch the group again that a limit was for. */
+	/* While a limit is set, some kernels use the group again when the device goes. */
 	snprintf(max, sizeof(max), "%s hca_handle=max hca_object=max", dev.name);
 	return group_write("rdma.max", max) ?: group_close() ?: err;
 }

@@ -144,7 +144,7 @@ int group_close(void)
 	double deadline = now_ms() + 5000;
 	int err = PASSED;
 
-	/* The last process is seen for a moment longer. */
+	/* The group has the last process for a moment after that has ended. */
 	while (rmdir(group_path("")) && !err) {
 		if (now_ms() > deadline)
 			err = fail("the control group cannot go: %m");

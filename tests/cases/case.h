@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What the cases share. A case is a program about one thing that ibv_reg_mr() might do to the
- * program that calls it, though that program works with librxe on the distribution's driver:
+ * What the cases share. A case is a program that works with librxe on the distribution's driver. It
+ * tests one way in which our ibv_reg_mr() could harm it:
  *
  *	01-mappings.c		mappings stay what they were
  *	02-calls.c		libc's memory functions are not called
@@ -14,7 +14,7 @@
  *	19-no-proc.c		a program that does not see /proc
  *	20-refused.c		a registration that is refused leaves memory untouched
  *
- * A number is that of the report behind it.
+ * Each number is that of the report that the case goes back to.
  */
 #ifndef PHYR_TESTS_CASES_CASE_H
 #define PHYR_TESTS_CASES_CASE_H
@@ -31,23 +31,23 @@
 #define RW	(PROT_READ | PROT_WRITE)
 #define ANON	(MAP_PRIVATE | MAP_ANONYMOUS)
 
-/* The system's setting for transparent huge pages, and all that it can be. */
+/* The system's setting for transparent huge pages, and all its values. */
 extern struct knob thp;
 extern const char *const thp_modes[3];
 
-/* Opens the device and the setting; add tests then. */
+/* Opens the device and the setting. The program adds its tests after that. */
 void case_start(const char *about, unsigned int watchdog_s, int argc, char **argv);
 
 /* Memory that nobody has touched yet, as malloc() gets it from the kernel. */
 char *map_fresh(size_t len);
 
-/* Bytes of it that are there. */
+/* How many bytes of the memory are present. */
 size_t present(const char *addr, size_t len);
 
 /* Register and release. */
 int register_once(char *addr, size_t len, int access);
 
-/* A context belongs to the process that has opened it: in a child, open another. */
+/* A context belongs to the process that opened it, so a child opens the device again. */
 int reopen_device(void);
 
 /* A control group of its own for a test; @controllers as in "+memory". */
@@ -56,7 +56,7 @@ int group_write(const char *file, const char *text);
 int group_join(void);
 /* The number behind a key of a file, or the file's only number if the key is empty. */
 long group_read(const char *file, const char *key);
-/* It must be empty, and nothing be charged to it any more. */
+/* The group must be empty, and nothing may be charged to it any more. */
 int group_close(void);
 
 #endif
