@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * DMA that an IOMMU must not let pass: to memory that is mapped no longer, or
- * was mapped for the other direction only.
+ * DMA that an IOMMU must block: to memory that is not mapped any more, or that was
+ * mapped for the other direction only.
  *
- * The memory still is the process's own, which looks whether it has changed. A
- * fault is expected for each transfer, one by one.
+ * The process still has the memory, and checks that it has not changed. Each
+ * transfer must cause one fault.
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -16,12 +16,12 @@
 #include "pattern.h"
 #include "test.h"
 
-/* What is not let pass is tried, and reported, so many bytes at a time. */
+/* The length of a transfer that must be blocked; the IOMMU reports it as one fault. */
 #define BYTES 4
 
 static const struct region whole = { "whole", 0, 0 };
 
-/* The transfer ends like any, but nothing has come of it. */
+/* The transfer must end like any other, but move no data and cause a fault. */
 static int must_fault(const struct mapped *m, uint64_t addr, size_t off, bool write,
 		      const char *what)
 {
@@ -39,7 +39,7 @@ static int must_fault(const struct mapped *m, uint64_t addr, size_t off, bool wr
 	return faults_expect(addr, what) ?: mapped_check_memory(m, what);
 }
 
-/* A region at its ends, before and after. */
+/* Test both ends of a region, before and after it is unmapped. */
 static int check_unmapped(struct mapped *m)
 {
 	const size_t offs[] = { 0, m->len - BYTES };
@@ -55,7 +55,7 @@ static int check_unmapped(struct mapped *m)
 	err = err ?: faults_none() ?: mapped_unmap(m);
 	if (err)
 		return err;
-	/* Not what the device may still have in its buffer. */
+	/* The device's buffer may still have the old bytes, so the memory gets new ones. */
 	mapped_fill(m, 7);
 	for (i = 0; i < ARRAY_SIZE(offs) && !err; i++)
 		err = must_fault(m, addr[i], offs[i], true, "written after unmapping");
@@ -73,7 +73,7 @@ static int test_unmapped(const void *arg)
 	return err;
 }
 
-/* The same where each run was mapped by itself: 22 bits have no stretch for 3 MiB. */
+/* The same with each run mapped by itself: 22 bits have no free stretch of 3 MiB. */
 static int test_unmapped_runs(const void *arg)
 {
 	static const struct region most = { "most", 0, MIB };
@@ -94,9 +94,9 @@ static int test_unmapped_runs(const void *arg)
 }
 
 /*
- * What the device shall only read it cannot write. (Of a page that it has read
- * before, QEMU's IOMMU knows from its cache that it is not to be written, and
- * reports no fault then: so another one.)
+ * The device must not write to memory that is mapped for reading. The write goes to
+ * a page that the device has not read: for others, QEMU's IOMMU denies it from its
+ * cache, and reports no fault.
  */
 static int check_direction(struct mapped *m)
 {
@@ -127,7 +127,7 @@ static int test_direction(const void *arg)
 
 void add_faults(void)
 {
-	/* Without one, the device reaches all memory. */
+	/* Without an IOMMU, the device reaches all memory. */
 	if (!behind_iommu)
 		return;
 	test_add(test_unmapped, NULL, "fault/unmapped");

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A device with mapping operations of its own, of which the kernel cannot say whether an
- * address needs to be synced.
+ * A device with mapping operations of its own. For such a device, the kernel cannot say whether
+ * an address needs to be synced.
  *
- * Operations that leave memory where it is are used like the kernel's. Those that may
- * bounce are refused, and what they have mapped until then is unmapped.
+ * phyr.ko must use operations that leave memory in place like the kernel's. It must refuse those
+ * that bounce, and unmap what they have mapped until then.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 static const struct region region = { "odd", 77, SZ_4K + 5 };
 
-/* Change the operations; so many mappings there must be that operations of its own have made. */
+/* Change the operations. Before, the device's own operations must have so many mappings. */
 static int set_ops(unsigned int ops, size_t mapped)
 {
 	size_t is;
@@ -47,7 +47,7 @@ static int check_bounce(struct mapped *m)
 	int result = edu_map(m->start, SZ_4K, true, PHYR_EDU_BOTH_WAYS, &m->map);
 
 	if (!result)
-		return fail("memory is mapped that the device would have a copy of");
+		return fail("memory is mapped, though the device would get a copy of it");
 	m->map.id = 0;
 	if (result != EIO)
 		return fail("refused with %s, should be EIO", errno_name(result));
@@ -63,7 +63,7 @@ static int test_ops(unsigned int ops, int (*check)(struct mapped *m))
 	if (!err)
 		err = set_ops(ops, 0) ?: check(&m);
 	mapped_close(&m);
-	/* Nothing is left of what they have mapped. */
+	/* None of their mappings may be left. */
 	return set_ops(PHYR_EDU_OPS_NONE, 0) ?: err;
 }
 
@@ -81,7 +81,7 @@ static int test_bounce(const void *arg)
 
 void add_ops(void)
 {
-	/* With one, the kernel's IOMMU layer maps. */
+	/* With an IOMMU, the kernel's IOMMU layer maps. */
 	if (behind_iommu)
 		return;
 	test_add(test_direct, NULL, "ops/direct");

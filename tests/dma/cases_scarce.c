@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Address space that does not suffice, and mappings that are killed: nothing may be left.
+ * Address space that does not suffice, and processes that are killed while they map: nothing may
+ * be left behind.
  *
- * With 22 bits, an IOMMU has 4 MiB of addresses for the device, less a page at 0.
- * What is lost of that is missed soon. (That pins are balanced, test_run() looks at.)
+ * With 22 bits, an IOMMU has 4 MiB of addresses for the device, less a page at 0. So these tests
+ * soon run out of addresses if some are lost. test_run() checks that the pins are balanced.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,7 +33,7 @@ static int limit_bits(unsigned int bits)
 			PASSED;
 }
 
-/* Map a part, and unmap it, so often that it must run out if anything is left behind. */
+/* Map and unmap a part so often that addresses run out if any are left behind. */
 static int map_often(const struct buf *buf, size_t len, int times)
 {
 	struct phyr_edu_map map;
@@ -51,7 +52,7 @@ static int map_often(const struct buf *buf, size_t len, int times)
 	return PASSED;
 }
 
-/* The region fails to be mapped, each time with that error. */
+/* Mapping the region must fail with that error, each time. */
 static int map_never(const struct buf *buf, size_t len, int times, int error)
 {
 	struct phyr_edu_map map;
@@ -68,7 +69,7 @@ static int map_never(const struct buf *buf, size_t len, int times, int error)
 	return PASSED;
 }
 
-/* More than there is: run after run is mapped until it is full, and all must be undone. */
+/* A region larger than the address space: when that is full, all mapped runs must be unmapped. */
 static int test_exhausted(const void *arg)
 {
 	struct buf buf;
@@ -90,8 +91,8 @@ static int test_exhausted(const void *arg)
 }
 
 /*
- * 3 MiB fit, but not as one stretch: that would begin at a multiple of 4 MiB. So
- * the region has many ranges, and everything else is as ever.
+ * 3 MiB fit, but not as one stretch, which would have to begin at a multiple of 4 MiB.
+ * So the region has many ranges. All else must be as for any region.
  */
 static int test_pieces(const void *arg)
 {
@@ -124,7 +125,7 @@ static int test_pieces(const void *arg)
 	return limit_bits(ALL_BITS) ?: err ?: faults_none();
 }
 
-/* Slots of the kernel's bounce buffers in use, if it tells. */
+/* How many slots of the kernel's bounce buffers are in use; 0 if the kernel does not say. */
 static long bounce_slots(void)
 {
 	FILE *f = fopen("/sys/kernel/debug/swiotlb/io_tlb_used", "r");
@@ -139,8 +140,8 @@ static long bounce_slots(void)
 }
 
 /*
- * Memory that the device cannot reach (without an IOMMU) is refused: a copy would
- * not be what is written later.
+ * Without an IOMMU, a device may not reach some memory. Mapping that must be refused:
+ * a bounce buffer would not have what the program writes later.
  */
 static int test_out_of_reach(const void *arg)
 {
@@ -169,7 +170,7 @@ static int test_out_of_reach(const void *arg)
 	return limit_bits(ALL_BITS) ?: err;
 }
 
-/* A child that maps and unmaps for ever, and writes a byte after each time. Never returns. */
+/* The child maps and unmaps for ever, and writes a byte after each turn. Never returns. */
 static void map_for_ever(const struct buf *buf, int progress)
 {
 	struct phyr_edu_map map;
@@ -181,7 +182,7 @@ static void map_for_ever(const struct buf *buf, int progress)
 	_exit(1);
 }
 
-/* Kill a child at any time after its first turn. */
+/* Kill a child at a random time after its first turn. */
 static int kill_one(const struct buf *buf)
 {
 	int pipe_fds[2], status;
@@ -200,7 +201,7 @@ static int kill_one(const struct buf *buf)
 	turn = now_ms();
 	if (read(pipe_fds[0], &byte, 1) == 1) {
 		turn = now_ms() - turn;
-		/* A turn of no time if the byte was there before we came to wait. */
+		/* The turn seems to take no time if the byte was there before we read. */
 		usleep(random_u64() % (1 + (long)(2000 * turn)));
 	}
 	kill(child, SIGKILL);
@@ -213,8 +214,8 @@ static int kill_one(const struct buf *buf)
 }
 
 /*
- * Whatever a mapping is just about when the process is killed, all goes with it.
- * The region is so large that it is given up in the middle.
+ * Whenever a process is killed, all its mappings must go with it. The region is so
+ * large that most kills come in the middle of one.
  */
 static int test_killed(const void *arg)
 {
@@ -223,7 +224,7 @@ static int test_killed(const void *arg)
 
 	(void)arg;
 	err = buf_open(&buf, BACKING_FRAG, 16 * SZ_2M);
-	/* Room for the region thrice at most. */
+	/* There is room for three such regions at most. */
 	if (!err && behind_iommu)
 		err = limit_bits(27);
 	for (i = 0; i < 8 && !err; i++)
@@ -242,7 +243,7 @@ static int test_refused(const void *arg)
 	(void)arg;
 	result = edu_map(&byte, 0, true, PHYR_EDU_BOTH_WAYS, &map);
 	if (result != EINVAL)
-		return fail("nothing at all: %s", errno_name(result));
+		return fail("a region of no bytes: %s", errno_name(result));
 	result = edu_map(&byte, 1, true, PHYR_EDU_FROM_DEVICE + 1, &map);
 	if (result != EINVAL)
 		return fail("an unknown direction: %s", errno_name(result));

@@ -2,13 +2,12 @@
 /*
  * Map memory for a device that really does DMA, and let it read and write.
  *
- * Each backing, whole and in part, is mapped; then the list must be as short as can
- * be and right in each entry and block, and the device and the process must see
- * what the other writes, and nothing else. The same with narrow limits of the
- * device, where only the list is looked at: a transfer takes a fifth of a
- * second. DMA that must not be possible is in cases_fault.c, address space that
- * does not suffice in cases_scarce.c, mapping operations of the device's own in
- * cases_ops.c.
+ * The tests map each backing, whole and in part. The list must be as short as can be,
+ * and each entry and block must be right. The device and the process must see what the
+ * other writes, and nothing else may change. Tests with narrow limits of the device
+ * check the list only, as a transfer takes a fifth of a second. cases_fault.c has DMA
+ * that must not be possible, cases_scarce.c address space that does not suffice,
+ * cases_ops.c mapping operations of the device's own.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -61,7 +60,7 @@ static size_t seam(const struct mapped *m)
 	return m->runs.nr > 1 ? m->runs.piece[1].offset : m->len / 2;
 }
 
-/* The device at both ends, across the first seam, and anywhere. */
+/* The device reads and writes at both ends, across the first seam, and at a random place. */
 static int check_device(struct mapped *m)
 {
 	const struct { size_t off, len; } places[] = {
@@ -73,7 +72,7 @@ static int check_device(struct mapped *m)
 	int err = PASSED;
 	size_t i;
 
-	/* What was written after mapping: the device must not have a copy from before. */
+	/* Written after mapping: the device must not have a copy from before. */
 	mapped_fill(m, 2);
 	for (i = 0; i < ARRAY_SIZE(places) && !err; i++)
 		err = mapped_device_reads(m, places[i].off, places[i].len);
@@ -83,8 +82,8 @@ static int check_device(struct mapped *m)
 }
 
 /*
- * As large as the memory's folios; and as large as any behind an IOMMU, if we can
- * choose the addresses there, or the region begins with such a block.
+ * The best block is as large as the memory's folios. Behind an IOMMU, it is the largest
+ * size that there is, if phyr.ko can choose the addresses or the region is aligned to it.
  */
 static int check_best(const struct mapped *m)
 {
@@ -123,7 +122,7 @@ static int test_device(const void *arg)
 	return err;
 }
 
-/* Some that anybody can count. */
+/* For some limits, the number of entries is known without a model. */
 static int check_counted(const struct mapped *m, const struct limits *l)
 {
 	unsigned long entries = m->map.entries;
@@ -195,7 +194,7 @@ static int test_no_faults(const void *arg)
 	return faults_none();
 }
 
-/* --- the subject: a device, and what is to be behind it --- */
+/* --- the subject: a device, and the IOMMU that it must be behind --- */
 
 static const char *iommu;
 
@@ -225,7 +224,7 @@ static void subject_open(void)
 	const char *type;
 
 	if (!iommu)
-		die("say with --iommu whether there is one: none, intel or virtio");
+		die("--iommu is missing: none, intel or virtio");
 	edu_open();
 	type = edu_iommu();
 	if (strcmp(type, behind_iommu ? "DMA" : "none"))
@@ -236,7 +235,7 @@ static void subject_open(void)
 
 static int recover(void)
 {
-	/* Closes the file, and so unmaps what a failed test has left. */
+	/* This closes the file, and so unmaps what a failed test has left. */
 	edu_open();
 	return edu_limits(ALL_BITS, NO_MAX, PCI_BOUNDARY);
 }

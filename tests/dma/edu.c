@@ -30,7 +30,7 @@ const char *edu_iommu(void)
 	glob_t found;
 	FILE *f;
 
-	/* The device has no such group where nothing translates. */
+	/* The device has no such group if there is no IOMMU. */
 	if (glob("/sys/bus/pci/drivers/phyr_edu/*:*/iommu_group/type", 0, NULL, &found))
 		return type;
 	f = fopen(found.gl_pathv[0], "r");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Faults of the IOMMU; see faults.h. The lines are those which tests/vm/splats knows.
+ * Faults of the IOMMU; see faults.h. tests/vm/splats has the same lines of the log.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,12 +15,12 @@
 #include "test.h"
 
 #define PATIENCE_MS 10000
-/* The kernel logs ten lines in five seconds, and up to three a fault. */
+/* The kernel logs at most ten lines in five seconds, and a fault has up to three lines. */
 #define PACE_MS 1700
 
 static int log_fd;
 
-/* From its beginning on, or the last "dmesg -C": what came before must have been nothing. */
+/* Read the log from its beginning, or from the last "dmesg -C". It must have no faults so far. */
 void faults_open(void)
 {
 	log_fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -50,7 +50,7 @@ static bool next_fault(char *line, size_t room)
 	ssize_t len;
 
 	for (;;) {
-		/* A record a read. */
+		/* Each read() returns one record. */
 		len = read(log_fd, line, room - 1);
 		if (len < 0 && errno == EPIPE)
 			die("the kernel's log has overflowed");

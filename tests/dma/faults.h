@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What an IOMMU says of DMA that it did not let pass, from the kernel's log.
+ * Faults of an IOMMU, from the kernel's log. A fault is DMA that the IOMMU has blocked.
  *
- * Tests that provoke faults look for each of them, and the log must have no
- * others: so the lab can let this program's faults pass, and misses nothing.
+ * Tests that provoke faults look for each of them, and there must be no others. So
+ * the lab can ignore faults while this program runs.
  */
 #ifndef PHYR_TESTS_DMA_FAULTS_H
 #define PHYR_TESTS_DMA_FAULTS_H
@@ -11,11 +11,11 @@
 #include <stdint.h>
 
 void faults_open(void);
-/* Before a fault is provoked: not so soon after the last one that the kernel would not tell. */
+/* Call this before a fault: waits so long after the last one that the kernel logs this one, too. */
 void faults_pace(void);
-/* One fault comes, at an address in that page; and none came before. Else FAILED, after fail(). */
+/* Waits for the next fault, which must be in that address's page. Else FAILED, after fail(). */
 int faults_expect(uint64_t addr, const char *what);
-/* None has come. */
+/* There must be no faults in the log that no test has asked for. */
 int faults_none(void);
 
 #endif

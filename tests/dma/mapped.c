@@ -95,7 +95,7 @@ int mapped_check_entries(const struct mapped *m, uint32_t max_segment, uint64_t 
 	return err;
 }
 
-/* The block of a byte has it where a look-up finds it. */
+/* A byte must be at the same DMA address by its block and by a look-up. */
 static int check_block(const struct mapped *m, uint64_t block, uint64_t size, uint64_t iova,
 		       size_t off)
 {
@@ -126,7 +126,7 @@ static int check_blocks(const struct mapped *m, uint64_t sizes, uint64_t iova)
 	if (edu_blocks(&args))
 		err = fail("PHYR_EDU_BLOCKS: %m");
 	else if (args.best != best)
-		err = fail("the best of sizes %#lx for IOVA %#lx is said to be %#lx, but is %#lx",
+		err = fail("the best of sizes %#lx for IOVA %#lx is %#lx, should be %#lx",
 			   (long)sizes, (long)iova, (long)args.best, (long)best);
 	else if (args.nr != args.count || args.nr != nr)
 		err = fail("%lu blocks of %#lx, %lu counted, should be %lu", (long)args.nr,
@@ -169,7 +169,7 @@ void mapped_fill(struct mapped *m, uint16_t seed)
 	pattern_fill(m->shadow, seed, 0, m->buf.len);
 }
 
-/* Transfers of what the device has room for, and sees in one piece. */
+/* Each transfer is of one piece that the device sees, as far as its buffer has room. */
 static int transfer(const struct mapped *m, size_t off, size_t len, char *data, bool write)
 {
 	size_t done, n;

@@ -11,7 +11,7 @@
 #include "model.h"
 #include "test.h"
 
-/* Append, where merge says so to the last piece if it goes on there. */
+/* Append a piece. With merge, the last piece grows if the new one follows it. */
 static void append(struct pieces *to, uint64_t addr, uint64_t len, bool merge)
 {
 	struct phyr_edu_entry *last = to->nr ? &to->piece[to->nr - 1] : NULL;
@@ -75,7 +75,7 @@ struct pieces model_cut(const struct pieces *from, uint32_t max_segment, uint64_
 		uint64_t addr = from->piece[i].addr, end = addr + from->piece[i].len, next;
 
 		for (; addr < end; addr = next) {
-			/* At most so long, at the end of a page; and up to the next boundary. */
+			/* The longest entries end with a page, and none crosses a boundary. */
 			next = (addr / SZ_4K * SZ_4K) + max_segment / SZ_4K * SZ_4K;
 			if (next > (addr | boundary))
 				next = (addr | boundary) + 1;
@@ -104,7 +104,7 @@ int model_compare(const char *what, const struct pieces *is, const struct pieces
 	return PASSED;
 }
 
-/* In each range, IOVA and DMA address are alike; all but the first begin with a block. */
+/* In a block, IOVA and DMA address must agree. All ranges but the first must begin a block. */
 static bool size_will_do(const struct pieces *ranges, uint64_t size, uint64_t iova)
 {
 	size_t i;
@@ -126,7 +126,7 @@ uint64_t model_best(const struct pieces *ranges, size_t len, uint64_t sizes, uin
 		if (!(sizes & size) || !size_will_do(ranges, size, iova))
 			continue;
 		best = size;
-		/* The smallest that has all of the region. */
+		/* If one block holds all of the region, larger sizes are no better. */
 		if (iova / size == (iova + len - 1) / size)
 			break;
 	}
