@@ -9,16 +9,16 @@
 #include <linux/ioctl.h>
 #include <linux/uaccess.h>
 
-/* They tell physical or DMA addresses, and by one of them memory can be changed wherever it is. */
+/* The devices report physical or DMA addresses, and one of them can change any memory. */
 static inline bool may_open(void)
 {
 	return capable(CAP_SYS_RAWIO);
 }
 
 /*
- * Copy an ioctl's argument in, have call() see to it for the owner, and copy it out again if the
- * command says so and call() has succeeded. Returns what call() does, or -ENOTTY if there is no
- * room for that much (so it is no command of the device), or -EFAULT.
+ * Copy an ioctl's argument in, let call() handle the command for the owner, and copy the argument
+ * out again if the command says so and call() has succeeded. Returns what call() does, or -EFAULT.
+ * An argument that is larger than any of the device's commands has is -ENOTTY.
  */
 static inline int ioctl_with_args(unsigned int cmd, void __user *user, void *args, size_t room,
 				  int (*call)(void *owner, unsigned int cmd, void *args),

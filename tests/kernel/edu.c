@@ -2,20 +2,20 @@
 /*
  * A driver for QEMU's edu device, as far as its DMA goes.
  *
- * The device has a buffer of a page, and copies between that and memory, in a
- * tenth of a second of the guest's time. The CPU has no access to the buffer. So
- * what user space wants to see of memory, through the device's eyes, takes two
- * transfers: from there to the buffer, and on to a page of ours that is always
- * mapped; and the other way round for what is to be written.
+ * The device has a buffer of a page. A transfer copies between this buffer and
+ * memory, and takes a tenth of a second of the guest's time. The CPU has no access
+ * to the buffer. So if user space reads memory through the device, that takes two
+ * transfers: from the memory to the buffer, and from the buffer to a page of ours
+ * that is always mapped. A write takes the same way back.
  *
- * An end is signalled by a bit of a register. There is an interrupt as well, but
- * nothing here is in a hurry.
+ * A bit of a register says when a transfer has ended. We poll it, since nothing
+ * here needs the speed of the interrupt that the device also has.
  *
- * Removal: open files use the device, and have memory mapped for it that must be
- * unmapped before the driver has gone. They also hold the module, so that it is
- * not unloaded; but a device can be unbound or removed at any time. This then
- * waits until all files are closed. (No more can be opened: misc_deregister()
- * and the opening of files exclude each other.)
+ * Removal: open files have memory mapped for the device, which must be unmapped
+ * before the driver goes. They hold the module, so it cannot be unloaded. But the
+ * device can be unbound or removed at any time, and this waits until all files are
+ * closed. No more files can be opened then, since misc_deregister() and the opening
+ * of files exclude each other.
  */
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
@@ -50,7 +50,7 @@ static int transfer(struct edu *edu, u64 source, u64 destination, u64 len, u64 c
 	writeq(command | EDU_START, edu->registers + EDU_COMMAND);
 	ret = read_poll_timeout(readq, state, !(state & EDU_START), POLL_US, PATIENCE_US, false,
 				edu->registers + EDU_COMMAND);
-	/* It shall not do it later, when the memory may be somebody else's. */
+	/* The device must not do the transfer later, when others may have the memory. */
 	if (ret)
 		pci_clear_master(to_pci_dev(edu->dev));
 	return ret;
@@ -149,7 +149,7 @@ static void edu_remove(struct pci_dev *pdev)
 	misc_deregister(&edu->misc);
 	edu_put(edu);
 	wait_for_completion(&edu->unused);
-	/* The driver core frees memory that the kernel's own operations have mapped. */
+	/* The driver core frees @bounce, which the kernel's own operations have mapped. */
 	edu_reset_ops(edu);
 	pci_clear_master(pdev);
 }

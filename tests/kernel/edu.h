@@ -18,7 +18,7 @@
 
 #include "phyr_edu.h"
 
-/* Of the buffer in the device, which is one end of each transfer. */
+/* The device has a buffer of this size, which is one end of each transfer. */
 #define EDU_BUFFER_SIZE 4096
 
 /**
@@ -27,13 +27,13 @@
  * @registers: its BAR
  * @transfer: held during a transfer, for @registers and @bounce
  * @bounce: memory that the device can always reach, of the size of its buffer
- * @bounce_addr: where it reaches that
+ * @bounce_addr: the DMA address of @bounce
  * @limits: held for writing while the limits of @dev or its mapping operations change,
  *	for reading while something is mapped according to them
- * @ops_mapped: mappings by operations of its own
+ * @ops_mapped: mappings that operations of its own have made, and not undone
  * @misc: /dev/phyr_edu
  * @users: open files, and one for the driver
- * @unused: there are none any more
+ * @unused: complete when there are no @users any more
  */
 struct edu {
 	struct device *dev;

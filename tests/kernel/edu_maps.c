@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * /dev/phyr_edu: phyr_edu.h tells what it does.
+ * /dev/phyr_edu: phyr_edu.h says what it does.
  *
  * Lifetimes: a mapping belongs to the open file, and is found there by its id; see
- * table.h. It has the array of pinned memory in it, which its DMA list refers to.
+ * table.h. It contains the array of pinned memory, to which its DMA list refers.
  * The device stays while a file is open; see edu.c.
  *
- * PHYR_EDU_DMA knows nothing of mappings: it is for the caller not to unmap what
- * the device is just about. A file is not released while a call is under way
- * on it, so closing it, or dying, leaves no transfer behind.
+ * PHYR_EDU_DMA knows nothing of mappings: the caller must not unmap memory that the
+ * device is using. The kernel does not release a file during a call on it. So a
+ * process that closes the file, or dies, leaves no transfer behind.
  */
 #include <linux/dma-mapping.h>
 #include <linux/kernel.h>
@@ -66,7 +66,7 @@ static void undo_map(struct map *map)
 	kfree(map);
 }
 
-/* Pinned memory gets its list. */
+/* Map the pinned memory, and make its list. */
 static int map_array(struct edu *edu, struct map *map, struct phyr_edu_map *args)
 {
 	u64 began;
@@ -229,7 +229,7 @@ static int blocks(const struct phyr_dma_list *list, struct phyr_edu_blocks *args
 }
 
 union args {
-	u32 id;	/* first in all that are about a mapping */
+	u32 id;	/* the first member of all that name a mapping */
 	struct phyr_edu_limits limits;
 	struct phyr_edu_unmap unmap;
 	struct phyr_edu_entries entries;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Mapping operations of the device's own, as buses with an IOMMU that the kernel's
- * IOMMU layer does not know have them, and as Xen has them.
+ * Mapping operations of the device's own. Xen has such operations, and so have buses
+ * with an IOMMU that the kernel's IOMMU layer does not know.
  *
- * To phyr.ko, a device with such operations is one of which dma_need_sync() always
- * says yes. They are of two kinds: "direct" leaves memory where it is, "bounce" has
- * the device get a page that is not the memory, and states, as it must, how much
- * it can map at a time.
+ * For a device with such operations, dma_need_sync() is always true. There are two
+ * kinds. "direct" leaves memory where it is. "bounce" gives the device another page
+ * in place of the memory, and so has to say how much it can map at a time.
  */
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
@@ -42,7 +41,7 @@ static void direct_unmap(struct device *dev, dma_addr_t addr, size_t size,
 	atomic_dec(&edu_of(dev)->ops_mapped);
 }
 
-/* One that syncs would write what is in the buffer over the memory. */
+/* An unmap that syncs would overwrite the memory with the buffer. */
 static void bounce_unmap(struct device *dev, dma_addr_t addr, size_t size,
 			 enum dma_data_direction dir, unsigned long attrs)
 {
@@ -50,7 +49,7 @@ static void bounce_unmap(struct device *dev, dma_addr_t addr, size_t size,
 	atomic_dec(&edu_of(dev)->ops_mapped);
 }
 
-/* That there are such is what counts. */
+/* The kernel only checks whether there are operations that sync. */
 static void no_sync(struct device *dev, dma_addr_t addr, size_t size, enum dma_data_direction dir)
 {
 }
@@ -114,14 +113,14 @@ int edu_set_ops(struct edu *edu, struct phyr_edu_ops *args)
 	if (ret)
 		return ret;
 	set_dma_ops(dev, ops[args->ops]);
-	/* Has the kernel look at whether they can sync. */
+	/* This makes the kernel check whether the operations can sync. */
 	ret = dma_set_mask_and_coherent(dev, dma_get_mask(dev));
 	args->mapped = atomic_read(&edu->ops_mapped);
 	up_write(&edu->limits);
 	return ret;
 }
 
-/* Nobody uses the device any more. */
+/* Called when nobody uses the device any more. */
 void edu_reset_ops(struct edu *edu)
 {
 	set_dma_ops(edu->dev, NULL);

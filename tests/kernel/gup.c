@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The yardstick: what pinning costs where GUP itself does it.
+ * A yardstick: what pinning costs if GUP itself does all of it.
  *
- * Pages are pinned and unpinned a block at a time, so that nothing large is
- * held or allocated. A block is as many batches as 512 pages allow, and the
- * clock is read around the whole of it: with a batch of one page, reading it
- * for each call would cost as much as the call.
+ * We pin and unpin a block of pages at a time, so that nothing large is held or
+ * allocated. A block is as many batches as 512 pages allow. We read the clock
+ * before and after a block: with batches of one page, reading it for each call
+ * would cost as much as the call.
  */
 #include <linux/kernel.h>
 #include <linux/ktime.h>
@@ -25,7 +25,7 @@
  * @first: number of the block's first page in the request
  * @nr: pages in the block
  * @pinned: how many of them are pinned
- * @pages: these
+ * @pages: the pinned pages
  * @addresses: the block's part of the request's addresses, if that has any
  */
 struct block {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/* What gup.c, the yardstick, offers to pins.c. */
 #ifndef PHYR_TEST_GUP_H
 #define PHYR_TEST_GUP_H
 

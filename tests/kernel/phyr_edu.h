@@ -3,10 +3,10 @@
  * What phyr_edu.ko offers at /dev/phyr_edu: phyr.ko's DMA lists on a device that
  * really does DMA, QEMU's edu.
  *
- * Only root can open it: it tells addresses, and lets the device reach any. Mappings
- * belong to the open file: what is left when it is closed is unmapped and
- * unpinned. All calls return 0, or -1 with errno. An unknown id is ENOENT, an
- * offset that is not inside the region ERANGE, a wrong argument EINVAL.
+ * Only root can open it, as it reports addresses, and lets the device reach any of
+ * them. Mappings belong to the open file: closing it unmaps and unpins those that are
+ * left. All calls return 0, or -1 with errno. An unknown id is ENOENT, an offset that
+ * is not inside the region ERANGE, a wrong argument EINVAL.
  */
 #ifndef PHYR_EDU_H
 #define PHYR_EDU_H
@@ -15,14 +15,14 @@
 #include <linux/types.h>
 
 /**
- * struct phyr_edu_limits - what the device says that it can do
+ * struct phyr_edu_limits - the limits that the device states
  * @mask_bits: in: bits of a DMA address
  * @max_segment: in: most bytes of an entry
- * @boundary: in: no entry crosses a multiple of one more; one less than a power of two
+ * @boundary: in: a power of two, less one; no entry crosses a multiple of that power
  *
- * At first 64 bits, UINT_MAX (as RDMA drivers say) and 4 GiB - 1 (as PCI devices
- * have it). They hold for all open files, and stay until they are set again.
- * EIO if the machine has no memory that so few bits reach.
+ * At first, they are 64 bits, UINT_MAX (as RDMA drivers set it) and 4 GiB - 1 (as
+ * for each PCI device). They hold for all open files, and stay until they are set
+ * again. EIO if so few bits reach no memory of the machine.
  */
 struct phyr_edu_limits {
 	__u32 mask_bits;
@@ -40,9 +40,9 @@ struct phyr_edu_limits {
  * @ops: in: PHYR_EDU_OPS_*
  * @mapped: out: mappings that operations of its own had made, and not undone
  *
- * As limits do, they hold for all open files, and stay until they are set again.
- * What they have mapped should be unmapped before. EOPNOTSUPP behind an IOMMU, and where
- * devices cannot have operations of their own.
+ * Like limits, they hold for all open files, and stay until they are set again. The
+ * caller should first unmap what they have mapped. EOPNOTSUPP behind an IOMMU, and
+ * on kernels where devices cannot have operations of their own.
  */
 struct phyr_edu_ops {
 	__u32 ops;
@@ -111,7 +111,7 @@ struct phyr_edu_entry {
  * struct phyr_edu_entries - list the entries of a mapping
  * @id: in: the mapping
  * @pad: unused
- * @nr: in: room at @entries; out: entries written there, all there are if there is room
+ * @nr: in: room at @entries; out: how many were written there, all if there is room
  * @entries: in: struct phyr_edu_entry *
  */
 struct phyr_edu_entries {
@@ -145,7 +145,7 @@ struct phyr_edu_find {
  * @iova: in: address of the region's first byte on the wire
  * @best: out: what phyr_dma_best_block() says; if 0, there are no blocks
  * @count: out: what phyr_dma_nr_blocks() says for that size
- * @nr: in: room at @blocks; out: blocks written there, all there are if there is room
+ * @nr: in: room at @blocks; out: how many were written there, all if there is room
  * @blocks: in: __u64 *, for the DMA address of each
  */
 struct phyr_edu_blocks {
@@ -166,9 +166,9 @@ struct phyr_edu_blocks {
  * @write: in: 1 for the device to write there, 0 for it to read there
  * @data: in: user address of what is written, or of the place for what was read
  *
- * The device does not tell whether it could: what was read may then be anything,
- * zeros or what it has transferred before. Takes a fifth of a second. Without
- * an IOMMU, all of the machine's memory is within reach.
+ * The device does not report failures: after one, a read gives zeros, or what the
+ * device has transferred before. A call takes a fifth of a second. Without an IOMMU,
+ * the device reaches all of the machine's memory.
  */
 struct phyr_edu_dma {
 	__u64 addr;

@@ -2,10 +2,10 @@
 /*
  * What phyr_test.ko offers at /dev/phyr_test: phyr.ko's pins without RDMA.
  *
- * Only root can open it, as it tells physical addresses. Pins
- * belong to the open file: what is left when it is closed is unpinned. All
- * calls return 0, or -1 with errno; those that pin fail as phyr_pin_user() does.
- * An unknown id is ENOENT, a range that is not inside the region ERANGE.
+ * Only root can open it, as it reports physical addresses. Pins belong to the open
+ * file: closing it undoes those that are left. All calls return 0, or -1 with errno;
+ * those that pin fail as phyr_pin_user() does. An unknown id is ENOENT, a range that
+ * is not inside the region ERANGE.
  */
 #ifndef PHYR_TEST_H
 #define PHYR_TEST_H
@@ -65,7 +65,7 @@ struct phyr_test_run {
  * struct phyr_test_runs - list the runs of a pin
  * @id: in: the pin
  * @pad: unused
- * @nr: in: room at @runs; out: runs written there, all there are if there is room
+ * @nr: in: room at @runs; out: how many were written there, all if there is room
  * @runs: in: struct phyr_test_run *
  */
 struct phyr_test_runs {
@@ -83,9 +83,8 @@ struct phyr_test_runs {
  * @len: in: bytes
  * @data: in: user address of the other side
  *
- * Pages are found with phyr_array_find(), one step of it at a time, so that
- * this is also a test of look-up. Writing through a pin that is not writable is
- * EACCES.
+ * phyr_array_find() finds each page, so this tests look-ups, too. Writing through a
+ * pin that is not writable is EACCES.
  */
 struct phyr_test_copy {
 	__u32 id;
@@ -118,7 +117,7 @@ struct phyr_test_folio {
 };
 
 /**
- * struct phyr_test_gup - what GUP itself takes, as a yardstick
+ * struct phyr_test_gup - measure GUP itself, as a yardstick
  * @start: in: user address of the first page, if @addresses is 0
  * @addresses: in: 0, or a user array of @nr addresses
  * @nr: in: pages
@@ -128,7 +127,7 @@ struct phyr_test_folio {
  * @pin_ns: out: time for the calls of pin_user_pages_fast(), and nothing else
  * @unpin_ns: out: time for unpinning, with one call of unpin_user_pages() a batch
  *
- * Pins and unpins. FOLL_LONGTERM as phyr_pin_user().
+ * Pins and unpins the pages. Pins with FOLL_LONGTERM, as phyr_pin_user() does.
  */
 struct phyr_test_gup {
 	__u64 start;
@@ -149,7 +148,7 @@ enum {
 
 /**
  * struct phyr_test_hold - hold the caller's mmap_lock for writing
- * @state: PHYR_TEST_HOLD_WANTED at first, and then written to by both sides
+ * @state: PHYR_TEST_HOLD_WANTED at first; both sides write to it then
  *
  * Returns when another thread writes PHYR_TEST_HOLD_OVER; with ETIMEDOUT after ten
  * seconds.

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What phyr_umem_test.ko offers at /dev/phyr_umem_test: the kernel's ib_umem,
- * called as an RDMA driver calls it, so that what it returns can be compared
- * with the livepatch and without.
+ * What phyr_umem_test.ko offers at /dev/phyr_umem_test: it calls the kernel's ib_umem
+ * as an RDMA driver does, so that results with and without the livepatch can be
+ * compared.
  *
- * Only root can open it, as it tells physical addresses. Umems belong to the
- * open file: what is left when it is closed is released. All calls return 0, or
- * -1 with errno; those that get a umem fail as the kernel's function does. An
- * unknown id is ENOENT, no such device ENODEV.
+ * Only root can open it, as it reports physical addresses. Umems belong to the open
+ * file: closing it releases those that are left. All calls return 0, or -1 with
+ * errno; those that get a umem fail as the kernel's function does. An unknown id is
+ * ENOENT, a device that is not there ENODEV.
  */
 #ifndef PHYR_UMEM_TEST_H
 #define PHYR_UMEM_TEST_H
@@ -21,14 +21,14 @@
  * @len: in: bytes
  * @access: in: IB_ACCESS_* flags
  * @netdev: in: index of the network device whose RDMA device it is for, or 0
- * @pci: in: vendor << 16 | device of a PCI device that it is for, where @netdev is 0.
- *	Its DMA mask and segment size are set, so that nobody else should use it; and it
- *	must stay as long as there are umems for it
+ * @pci: in: vendor << 16 | device of a PCI device that it is for, if @netdev is 0.
+ *	The call sets its DMA mask and segment size, so nobody else should use it. It
+ *	must stay while there are umems for it
  * @max_segment: in: the most bytes that this PCI device takes in one piece
- * @dma_bits: in: bits of the addresses that it has, 0 for 64
+ * @dma_bits: in: bits of its DMA addresses, 0 for 64
  * @pad: unused
- * @descriptor: in: 1 to ask by a buffer descriptor with the next three (EOPNOTSUPP on
- *	kernels that have none), 0 to ask as drivers do for addresses
+ * @descriptor: in: 1 to pass a buffer descriptor made of the next three (EOPNOTSUPP on
+ *	kernels that have none), 0 to pass an address, as most drivers do
  * @desc_type: in: IB_UVERBS_BUFFER_TYPE_*
  * @desc_flags: in: flags of the descriptor
  * @desc_fd: in: file descriptor, of a dma-buf
@@ -77,7 +77,7 @@ struct phyr_umem_test_get {
 /**
  * struct phyr_umem_test_release - release a umem
  * @id: in: the umem
- * @mapped: out: of its first and last DMA address, how many an IOMMU still
+ * @mapped: out: how many of two DMA addresses, its first and its last, an IOMMU still
  *	translates afterwards
  * @ns: out: time that ib_umem_release() took
  */
@@ -120,7 +120,7 @@ struct phyr_umem_test_entries {
  * @id: in: the umem
  * @pad: unused
  * @sizes: in: bitmap of page sizes
- * @virt: in: what the device calls the first byte
+ * @virt: in: IOVA of the first byte
  * @best: out: what it returns
  */
 struct phyr_umem_test_best {
@@ -134,7 +134,7 @@ struct phyr_umem_test_best {
 /**
  * struct phyr_umem_test_block - a block for the device
  * @dma: its DMA address
- * @phys: the physical address that is behind it, as the IOMMU has it
+ * @phys: the physical address to which the IOMMU translates it
  */
 struct phyr_umem_test_block {
 	__u64 dma;
@@ -147,7 +147,7 @@ struct phyr_umem_test_block {
  * @pad: unused
  * @size: in: of a block, 4 KiB or what ib_umem_find_best_pgsz() allows
  * @num: out: ib_umem_num_dma_blocks()
- * @nr: in: room at @blocks, 0 to be told @num only; out: blocks written there
+ * @nr: in: room at @blocks, 0 to get @num only; out: blocks written there
  * @blocks: in: struct phyr_umem_test_block *
  */
 struct phyr_umem_test_blocks {

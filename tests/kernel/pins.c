@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * /dev/phyr_test: phyr_test.h tells what it does.
+ * /dev/phyr_test: phyr_test.h says what it does.
  *
  * Lifetimes: a pin belongs to the open file, and is found there by its id; see
  * table.h.
@@ -135,7 +135,7 @@ static int test_runs(struct table *pins, struct phyr_test_runs *args)
 	return ret;
 }
 
-/* Copy what lies in one page. By way of @bounce, as access to user memory may sleep. */
+/* Copy within one page. The data go through @bounce, as access to user memory may sleep. */
 static int copy_in_page(struct phyr found, bool to_region, void __user *data, void *bounce)
 {
 	struct page *page = pfn_to_page(PHYS_PFN(found.addr));
@@ -225,8 +225,8 @@ static int test_folio(struct table *pins, struct phyr_test_folio *args)
 }
 
 /*
- * The state is in user memory, which must not be faulted in under the lock: its page is
- * pinned meanwhile.
+ * The state is in user memory, which must not be faulted in while we hold the lock. So we
+ * pin its page before.
  */
 static int test_hold(struct phyr_test_hold __user *user)
 {

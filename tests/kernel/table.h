@@ -2,15 +2,14 @@
 /*
  * What an open file of a test device owns, by id.
  *
- * An object is entered when it is complete and taken out before it is undone,
- * so what is in the table can be used. Whoever has looked an object up holds the
- * table's mutex for as long as it uses it; whoever has taken one out alone
- * has it. Making and undoing, which may take long, need no lock then. At the
- * last close nobody else has the file, and no lock is needed.
+ * A caller enters an object when it is complete, and takes it out before undoing it.
+ * So objects in the table can be used. A caller that looks an object up holds the
+ * table's mutex while it uses the object. A caller that takes an object out owns it.
+ * So making and undoing objects, which may take long, need no lock. Nor does the
+ * last close, since nobody else has the file.
  *
- * The mutex is held over accesses to user memory. No page fault handler of
- * ours takes it, but one of user space (userfaultfd) may never come to an end:
- * therefore waiting for the mutex is killable.
+ * Callers access user memory while they hold the mutex. Such an access may wait for
+ * user space (userfaultfd) without end. So waiting for the mutex is killable.
  */
 #ifndef PHYR_TABLE_H
 #define PHYR_TABLE_H
@@ -22,7 +21,7 @@
 
 struct table {
 	struct xarray objects;
-	struct mutex lock;	/* keeps objects that were looked up in the table */
+	struct mutex lock;	/* held while an object that was looked up is used */
 };
 
 static inline void table_init(struct table *table)
@@ -31,7 +30,7 @@ static inline void table_init(struct table *table)
 	mutex_init(&table->lock);
 }
 
-/* One of its own, for kfree() after table_destroy(); NULL if there is no memory. */
+/* Allocate a table, for kfree() after table_destroy(). NULL if there is no memory. */
 static inline struct table *table_alloc(void)
 {
 	struct table *table = kzalloc(sizeof(*table), GFP_KERNEL);
@@ -41,14 +40,14 @@ static inline struct table *table_alloc(void)
 	return table;
 }
 
-/* The objects have been undone. */
+/* The caller has undone all objects. */
 static inline void table_destroy(struct table *table)
 {
 	xa_destroy(&table->objects);
 	mutex_destroy(&table->lock);
 }
 
-/* The id comes first, so that nothing can fail once others can find the object. */
+/* Reserve an id before the object is made, since table_enter() must not fail. */
 static inline int table_reserve(struct table *table, u32 *id)
 {
 	return xa_alloc(&table->objects, id, NULL, xa_limit_32b, GFP_KERNEL);
@@ -83,7 +82,7 @@ static inline void table_put(struct table *table)
 	mutex_unlock(&table->lock);
 }
 
-/* Take an object out: it is the caller's. */
+/* Take an object out. The caller owns it then. */
 static inline void *table_take(struct table *table, u32 id)
 {
 	void *object = table_get(table, id);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * /dev/phyr_umem_test: phyr_umem_test.h tells what it does.
+ * /dev/phyr_umem_test: phyr_umem_test.h says what it does.
  *
- * A umem holds its RDMA device, of which there are two kinds. One is a real one,
- * rxe's say, found by its network device. The other is one that no driver has
- * registered: all that ib_umem looks at is whether it has a device for DMA, which
- * is a PCI device here, and that no driver has said that its DMA is bounced. What
- * it needs besides is that this device can do what an RDMA driver sets when it
- * probes: addresses of 64 bits, and segments of any size. (Or less, for tests of
- * that.)
+ * A umem holds its RDMA device, of which there are two kinds. A real device, such as
+ * rxe's, is found by its network device. A bare device is one that no driver has
+ * registered, and does DMA by a PCI device. That is enough for ib_umem: it asks only
+ * whether there is a device for DMA, and whether a driver has said that its DMA is
+ * bounced. We set the PCI device's limits as RDMA drivers do when they probe: 64
+ * bits of address, and segments of any size. Some tests ask for less.
  *
  * Lifetimes: a umem belongs to the open file, and is found there by its id; see
  * table.h.
@@ -46,10 +45,10 @@
 struct region {
 	struct ib_umem *umem;
 	struct ib_device *device;
-	struct pci_dev *pci;	/* the device's, or NULL if that is a real one */
+	struct pci_dev *pci;	/* of a bare device; NULL for a real one */
 };
 
-/* An RDMA device of ours, which does DMA by the PCI device. */
+/* ib_alloc_device() wants a struct of the driver's. */
 struct bare_device {
 	struct ib_device ib;
 };
@@ -195,7 +194,7 @@ static struct iommu_domain *iommu_of(const struct ib_device *device)
 	return device->dma_device ? iommu_get_domain_for_dev(device->dma_device) : NULL;
 }
 
-/* What is behind a DMA address, 0 for nothing. Without a device for DMA it is a kernel address. */
+/* The physical address of a DMA address, or 0. Without a DMA device, that is a kernel address. */
 static phys_addr_t phys_of(const struct ib_device *device, dma_addr_t dma)
 {
 	struct iommu_domain *iommu = iommu_of(device);
@@ -293,7 +292,7 @@ static int test_blocks(struct ib_umem *umem, struct phyr_umem_test_blocks *args)
 	return 0;
 }
 
-/* What is out of range must be refused, so it needs no room. */
+/* The kernel must refuse a range that is not inside the umem, so it needs no room. */
 static int test_copy(struct ib_umem *umem, const struct phyr_umem_test_copy *args)
 {
 	bool refused = args->offset > umem->length || args->len > umem->length - args->offset;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * phyr_umem_wrong.ko: the livepatch as it would be if the compiler had put the function
- * that it replaces into its callers. There is a function of the name in ib_umem, but
- * drivers do not get there. It must not load.
+ * phyr_umem_wrong.ko: a livepatch that must not load. ib_umem has a function of the name
+ * that it replaces, but drivers do not reach it. The same would happen to phyr_umem.ko if
+ * the compiler had inlined its function into the callers.
  */
 #define UMEM_FUNCTION "ib_umem_copy_from"
 
