@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * How often GUP is called. Where a pin must be of copies, there is nothing to gain by
- * asking for one page at a time. So there are no more than a few calls for each page
- * table, whatever the folios are. And what is mapped writable can be pinned while
- * somebody holds the mmap_lock.
+ * How often phyr.ko calls GUP. If GUP has to make copies, asking for one page at a time
+ * gains nothing. So there may be only a few calls for each page table, whatever the
+ * folios are. Memory that is mapped writable must be pinned even while another thread
+ * holds the mmap_lock.
  *
- * Calls are counted by kprobes, which tracefs makes and reads.
+ * Kprobes count the calls.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,7 +25,7 @@
 #define TRACEFS "/sys/kernel/tracing/"
 #define LEN (4 * SZ_2M)
 
-/* For each table: a page that is not to be had so, the rest of the table, and one to spare. */
+/* For each table: a page that has to be copied, the rest of the table, and one to spare. */
 #define CALLS_A_TABLE 3
 
 static int write_to(const char *path, int flags, const char *text)
@@ -51,7 +51,7 @@ static int begin_count(void)
 	       write_to(TRACEFS "events/phyr_calls/enable", 0, "1");
 }
 
-/* The number of calls since begin_count(), and no more counting; -1 if it could not be told. */
+/* End the count. Returns the number of calls since begin_count(), or -1 if it is not known. */
 static long end_count(void)
 {
 	FILE *profile = fopen(TRACEFS "kprobe_profile", "re");
@@ -113,7 +113,7 @@ static void *hold_lock(void *arg)
 	return (void *)(intptr_t)device_hold_mmap_lock(arg);
 }
 
-/* While somebody has the lock for writing, what is mapped can be pinned all the same. */
+/* Pin while another thread holds the lock for writing. Memory that is mapped does not need it. */
 static int pin_contended(const struct layout *l, struct phyr_test_pin *pin)
 {
 	struct phyr_test_hold hold = { .state = PHYR_TEST_HOLD_WANTED };

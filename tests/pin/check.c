@@ -3,16 +3,16 @@
  * What must hold of every pin:
  *
  *  - The runs cover the region, in order and without gap, and are as few as
- *    /proc/self/pagemap allows. (It is read after pinning, and has the last word
- *    on which pages the process sees.)
+ *    /proc/self/pagemap allows. We read it after pinning, when it shows which pages
+ *    the process has.
  *  - Each page has one pin for each time that it is in the region.
  *  - Device and process see each other's writes; bytes that are not in the region
  *    stay as they are. Pinning by itself changes no contents.
- *  - All of that stays so when the process forks and both sides go on, and the
- *    child sees nothing of what the parent does to its private memory.
- *  - Unpinning marks dirty what it shall, and nothing else.
+ *  - All of that stays true when the process forks and both sides go on. The child
+ *    does not see what the parent does to its private memory.
+ *  - Unpinning marks all pages dirty if it is told to, and else none.
  *
- * That pins are balanced afterwards, test_run() looks at.
+ * test_run() checks that pins are balanced afterwards.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -70,7 +70,7 @@ static int check_runs(struct pinned *p)
 				   (long)i, (long)runs[i].offset, (long)runs[i].len, offset);
 		if (i && runs[i - 1].addr + runs[i - 1].len == runs[i].addr)
 			err = fail("runs %lu and %lu are adjacent", (long)i - 1, (long)i);
-		/* Of each page that it touches, the address. */
+		/* Check the address of each page that the run touches. */
 		for (addr = runs[i].addr; addr < runs[i].addr + runs[i].len && !err; page++) {
 			if (!p->pfn[page])
 				err = fail("page %zu of the region is not present", page);
@@ -91,13 +91,13 @@ static int check_runs(struct pinned *p)
 	if (!err && (offset != p->len || page != p->pages))
 		err = fail("the runs have %zu of %zu bytes", offset, p->len);
 	if (!err && (largest != p->pin.largest || smallest != p->pin.smallest))
-		err = fail("largest and smallest run are %zu and %zu, said to be %lu and %lu",
+		err = fail("largest and smallest run are %zu and %zu, reported as %lu and %lu",
 			   largest, smallest, (long)p->pin.largest, (long)p->pin.smallest);
 	free(runs);
 	return err;
 }
 
-/* Has the process still the pages that are pinned? */
+/* Does the process still have the pages that are pinned? */
 static int check_mapping(const struct pinned *p, const char *when)
 {
 	uint64_t *now = calloc(p->pages, sizeof(*now));
@@ -122,7 +122,7 @@ static int compare_pfns(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The folio that has a page of the region, by its PFN. */
+/* Describe the folio of one of the region's pages, which the caller knows by its PFN. */
 static int find_folio(const struct pinned *p, uint64_t pfn, struct phyr_test_folio *folio)
 {
 	size_t page = 0, offset;
@@ -133,7 +133,7 @@ static int find_folio(const struct pinned *p, uint64_t pfn, struct phyr_test_fol
 	return device_folio(p->pin.id, offset, folio);
 }
 
-/* Count the pins of each folio: no more and no fewer than the region has of its pages. */
+/* Each folio must have exactly as many pins as the region has of its pages. */
 static int check_folios(const struct pinned *p)
 {
 	uint64_t *sorted = malloc(p->pages * sizeof(*sorted));
@@ -161,7 +161,7 @@ static int check_folios(const struct pinned *p)
 	return err;
 }
 
-/* Does the device see what the model says, and the process too? */
+/* Do the device and the process see what the model says? */
 static int check_contents(const struct pinned *p, const char *device, const char *process)
 {
 	if (device_read(p->pin.id, 0, p->data, p->len))
@@ -171,9 +171,9 @@ static int check_contents(const struct pinned *p, const char *device, const char
 }
 
 /*
- * Let the device write stamps that follow from the pages' PFNs, so that a page
- * which is in the region twice is written to the same effect. The model knows
- * nothing of them: the process is to write anew.
+ * Let the device write stamps that are made from the pages' PFNs. So a page that is
+ * in the region twice gets the same stamp twice. The model does not know these
+ * stamps, and the process must write again.
  */
 static int check_device_write(const struct pinned *p)
 {
@@ -195,7 +195,7 @@ static int check_device_write(const struct pinned *p)
 		return fail("the region cannot be written: %m");
 	if (memcmp(address(p), p->data, p->len))
 		return fail("the process does not see what the device has written");
-	/* Not if the page is in the region once more, as all of it then. */
+	/* A page that is in the region twice may be written as a whole. */
 	for (i = 1; i < p->pages; i++)
 		if (p->pfn[i] == p->pfn[0] || p->pfn[i - 1] == p->pfn[p->pages - 1])
 			return PASSED;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What must hold of every pin, whatever memory it is of.
+ * The checks that every pin must pass, whatever memory it is of.
  */
 #ifndef PHYR_TESTS_PIN_CHECK_H
 #define PHYR_TESTS_PIN_CHECK_H
@@ -8,9 +8,8 @@
 #include "layout.h"
 
 /*
- * Pin the bytes [off, off + len) of a layout, and expect this errno; if that is
- * 0, check all there is to check of it, and unpin. The contents of the layout
- * are others afterwards, as its model knows.
+ * Pin the bytes [off, off + len) of a layout, and expect this errno. If that is 0,
+ * check the pin in every way, and unpin. This writes to the layout, and to its model.
  */
 int check_region(struct layout *l, size_t off, size_t len, bool writable, int expected);
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Random layouts: pieces of random kinds, random things done to random parts of
- * them, then random regions pinned. What must come of it, layout.h's model and
- * check.h know.
+ * Random layouts. A test maps pieces of random kinds, does random things to random
+ * parts of them, and pins random regions. layout.h has the model of what must be in
+ * memory, check.h the checks of each pin.
  *
- * Each test is one seed, and does the same in each run (as far as the kernel
- * does): PHYR_PIN_SEED=N for the suite, --seed N for the program repeats it.
+ * Each test has one seed, and does the same in each run, as far as the kernel does.
+ * PHYR_PIN_SEED=N repeats it with the suite, --seed N with the program.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -40,7 +40,7 @@ static void some_pages(size_t *off, size_t *len)
 	*len = n * SZ_4K;
 }
 
-/* One piece somewhere, over what was there. */
+/* Map a piece at a random place, over what is there. */
 static int add_piece(struct layout *l)
 {
 	unsigned int order = below(3) ? 2 + below(ORDER_2M - 1) : 0;
@@ -49,7 +49,7 @@ static int add_piece(struct layout *l)
 	struct object *o;
 
 	some_pages(&off, &len);
-	/* Often so that large folios are possible. */
+	/* Most pieces are aligned so that large folios are possible. */
 	if (below(4)) {
 		off &= ~(align - 1);
 		len = (len + align - 1) & ~(align - 1);
@@ -59,7 +59,7 @@ static int add_piece(struct layout *l)
 	knobs_set(1UL << order, 1UL << order);
 	switch (below(4)) {
 	case 0:
-		/* The object begins somewhere before, aligned like the address or not. */
+		/* The piece begins at a random page of the object, which may be unaligned. */
 		o = layout_memfd(l, len + 8 * SZ_4K, below(2));
 		return layout_map(l, off, len, o, below(8), shared, RW);
 	case 1:
@@ -88,7 +88,7 @@ static int fork_and_exit(struct layout *l)
 	return child_start(&child, l) ?: child_join(&child);
 }
 
-/* Something happens to a part. What needs mapped memory is left out where there is a hole. */
+/* Do a random thing to a random part. Most need mapped memory, and do nothing over a hole. */
 static int do_deed(struct layout *l)
 {
 	size_t off, len, to;
@@ -109,7 +109,7 @@ static int do_deed(struct layout *l)
 	case 4:
 		return layout_protect(l, off, len, below(2));
 	case 5:
-		/* Moves need one mapping: try, and let pages where they are. */
+		/* A move may need a single mapping. Else it leaves the pages in place. */
 		to = below((LEN - len) / SZ_4K) * SZ_4K;
 		return to + len <= off || off + len <= to ? layout_try_move(l, off, to, len) :
 							    PASSED;
@@ -117,7 +117,7 @@ static int do_deed(struct layout *l)
 		layout_read(l, off, len);
 		return PASSED;
 	default:
-		/* Not possible with every kind, nor needed. */
+		/* Some kinds cannot be collapsed, and need not be. */
 		(void)madvise(l->addr + off, len, MADV_COLLAPSE);
 		return PASSED;
 	}

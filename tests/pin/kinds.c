@@ -57,8 +57,8 @@ static int map_memfd_private(struct layout *l, const struct kind *kind)
 }
 
 /*
- * Shared, and behind it private the pages that follow in the same memfd, even in
- * the same folio: to a look at the page table, they are alike.
+ * A shared mapping, and behind it a private one of the pages that follow in the same
+ * memfd, even in the same folio. The page table does not show the difference.
  */
 static int map_neighbours(struct layout *l, const struct kind *kind, int prot)
 {
@@ -94,7 +94,7 @@ static int map_file_private(struct layout *l, const struct kind *kind)
 	return layout_map(l, 0, kind->len, layout_file(l, kind->len), 0, false, RW);
 }
 
-/* The pin must be of copies, though nobody may write to these. */
+/* The pin must be of copies, though the process may not write to them. */
 static int map_memfd_private_ro(struct layout *l, const struct kind *kind)
 {
 	return layout_map(l, 0, kind->len, layout_memfd(l, kind->len, true), 0, false, PROT_READ);
@@ -124,8 +124,8 @@ static int map_frag(struct layout *l, const struct kind *kind)
 }
 
 /*
- * Across the end of a page of 1 GiB that is mapped twice, side by side. The page
- * is kept for all tests, since it takes long to clear; so is what is in it.
+ * The memory lies across the border between two mappings of one 1 GiB page. We keep
+ * the page for all tests, since it takes long to clear. So its contents stay, too.
  */
 static int map_huge1g(struct layout *l, const struct kind *kind)
 {
@@ -144,7 +144,7 @@ static int map_huge1g(struct layout *l, const struct kind *kind)
 	       layout_adopt(l, half, half, object, 0);
 }
 
-/* A folio of 2 MiB once more behind itself. */
+/* A folio of 2 MiB is mapped twice, side by side. */
 static int map_twice_2m(struct layout *l, const struct kind *kind)
 {
 	struct object *o = layout_memfd(l, SZ_2M, false);
@@ -154,7 +154,7 @@ static int map_twice_2m(struct layout *l, const struct kind *kind)
 	       layout_map(l, SZ_2M, SZ_2M, o, 0, true, RW);
 }
 
-/* Folios of 64 KiB, each once more behind itself. */
+/* Each folio of 64 KiB is mapped twice, side by side, the second time without its last page. */
 static int map_twice_64k(struct layout *l, const struct kind *kind)
 {
 	size_t first = l->len / 2, off, at = 0;
@@ -171,7 +171,7 @@ static int map_twice_64k(struct layout *l, const struct kind *kind)
 	return err;
 }
 
-/* Parts of folios, moved to where they are aligned otherwise than in memory. */
+/* Parts of folios are moved to addresses that are aligned differently from memory. */
 static int map_odd(struct layout *l, unsigned int order, size_t part, size_t step)
 {
 	size_t first = l->len / 2, off, at = 0;
@@ -198,8 +198,8 @@ static int map_odd_64k(struct layout *l, const struct kind *kind)
 }
 
 /*
- * Folios of 2 MiB, split: their parts lie in the address space as they do in
- * memory, so that what continues in both need not be the same folio.
+ * Folios of 2 MiB are split. The parts are neighbours in the address space and in
+ * memory, though they are different folios.
  */
 static int map_split_64k(struct layout *l, const struct kind *kind)
 {
@@ -212,10 +212,10 @@ static int map_split_64k(struct layout *l, const struct kind *kind)
 	err = layout_map_anon(l, 0, l->len) ?:
 	      layout_write(l, 0, l->len) ?:
 	      layout_prove_order(l, 0, l->len, ORDER_2M);
-	/* The CPUs' batches of pages are in the way; this has nothing to do but empty them. */
+	/* No split while CPUs have the pages in batches. This call only empties the batches. */
 	if (!err && madvise(l->addr, l->len, MADV_COLLAPSE))
 		err = fail("MADV_COLLAPSE: %m");
-	/* Stops khugepaged, which would make folios of 2 MiB of them again. */
+	/* This keeps khugepaged from making folios of 2 MiB of them again. */
 	knobs_set(0, 0);
 	fprintf(f, "%d,%p,%p,%u", getpid(), l->addr, l->addr + l->len, kind->order);
 	fclose(f);
@@ -235,7 +235,7 @@ static int map_piece(struct layout *l, size_t off, size_t len, struct object *o,
 	return layout_map(l, off, len, o, 0, shared, RW);
 }
 
-/* Of everything something, next to each other. */
+/* Pieces of many kinds, next to each other. */
 static int map_mixed(struct layout *l, const struct kind *kind)
 {
 	size_t k = KIB;
@@ -326,7 +326,7 @@ static const struct kind always[] = {
 		.name = "file-private", .all_parts = true, .map = map_file_private,
 		.len = 256 * KIB, .order = UNKNOWN, .states = ALL_STATES,
 	}, {
-		/* Of large folios, where the file system has them. */
+		/* The folios are large if the file system has large ones. */
 		.name = "file-2m-private-ro", .map = map_file_private_ro, .len = 3 * SZ_2M,
 		.order = UNKNOWN, .states = ONLY(UNTOUCHED) | ONLY(READ) | ONLY(FORKED),
 		.writable_errno = EFAULT,
@@ -371,10 +371,10 @@ static void add(struct kind **all, size_t *nr, struct kind kind)
 	(*all)[(*nr)++] = kind;
 }
 
-/* Anonymous memory, private and shared, in each size of folio that the kernel has. */
+/* Add anonymous memory, private and shared, in folios of this size. */
 static void add_order(struct kind **all, size_t *nr, unsigned int order)
 {
-	/* Of small folios many, since alike ones may be pinned together; of large ones few. */
+	/* Many small folios, since alike ones may be pinned together, but few large ones. */
 	size_t len = order < 6 ? 512 * KIB : (order < ORDER_2M ? 4 : 2) * SZ_4K << order;
 	struct kind anon = {
 		.map = map_anon, .len = len, .order = order, .states = ALL_STATES,
@@ -386,7 +386,7 @@ static void add_order(struct kind **all, size_t *nr, unsigned int order)
 	};
 	static char names[2 * (ORDER_2M + 1)][24];
 
-	/* All states for the smallest, the one in most use, and the largest. */
+	/* The smallest size, the most common one and the largest go through all states. */
 	if (order != 2 && order != 4 && order != ORDER_2M) {
 		anon.states = ONLY(UNTOUCHED) | ONLY(TOUCHED) | ONLY(SWAPPED) | ONLY(HALF_FORKED);
 		shmem.states = ONLY(UNTOUCHED) | ONLY(TOUCHED) | ONLY(SWAPPED);
@@ -462,7 +462,7 @@ static int write_partly(struct layout *l)
 	return err;
 }
 
-/* Threes of pages are left out and taken in by turns. */
+/* Advise every other three pages. */
 static int advise_threes(struct layout *l, int advice)
 {
 	size_t at;

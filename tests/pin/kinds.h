@@ -8,14 +8,14 @@
 #include "layout.h"
 
 enum fault_state {
-	UNTOUCHED,	/* mapped, and that is all */
+	UNTOUCHED,	/* only mapped */
 	TOUCHED,	/* written to */
 	READ,		/* read only: private memory maps zero pages, or the file's */
 	SWAPPED,	/* written to, and swapped out */
 	FORKED,		/* written to, then forked; the child lives, and both have read */
-	GONE,		/* the same, but the child has exited: nothing of it is shared any more */
+	GONE,		/* the same, but the child has exited, so nothing is shared any more */
 	PARTLY,		/* the same, and a part of the pages has been written to since */
-	HALF_FORKED,	/* the child lives, and was not given some pages of each folio */
+	HALF_FORKED,	/* the child lives, but does not have some pages of each folio */
 	STATES,
 };
 
@@ -25,8 +25,8 @@ extern const char *const state_name[STATES];
 #define ALL_STATES	(ONLY(STATES) - 1)
 
 /*
- * A kind maps memory, untouched if it can be. Its order is that of the folios
- * that the memory has once it is touched, or UNKNOWN.
+ * A kind maps memory, and leaves it untouched if possible. Its order is that of the
+ * memory's folios once they are touched, or UNKNOWN.
  */
 #define UNKNOWN 99
 
@@ -37,16 +37,16 @@ struct kind {
 	size_t len;
 	unsigned int order;
 	unsigned int states;
-	bool all_parts;		/* the first of its sort: pin all parts, others the most telling */
+	bool all_parts;		/* pin it in all parts of pin.c, not in the first few only */
 	unsigned int object_order;	/* of the folios of memfds */
 	const char *inherit;		/* see knobs_inherit() */
-	int writable_errno;	/* of a writable pin */
+	int writable_errno;	/* what a writable pin fails with; 0: it succeeds */
 };
 
-/* All of them. Those that depend on the kernel come and go with it. */
+/* All kinds that this kernel has. */
 const struct kind *kinds(size_t *nr);
 
-/* Map, and bring to a state. If there is a child that lives then, child->pid is set. */
+/* Map the memory; bring it to a state. child->pid is set if the state has a living child. */
 int kind_open(const struct kind *kind, struct layout *l);
 int kind_enter(const struct kind *kind, struct layout *l, enum fault_state state,
 	       struct child *child);

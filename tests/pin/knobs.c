@@ -26,7 +26,7 @@ void knobs_open(void)
 	}
 	knob_open(&shmem_enabled, THP "shmem_enabled");
 	knob_open(&khugepaged, THP "khugepaged/scan_sleep_millisecs");
-	/* khugepaged shall rest: it still looks around once whenever 2 MiB are switched on. */
+	/* khugepaged must rest. It still scans once each time 2 MiB are switched on. */
 	knob_set(&khugepaged, "4294967295");
 	knobs_set(0, 0);
 }

@@ -19,7 +19,7 @@
 #include "test.h"
 
 #define STAMP 64
-#define MAX_ORDER 9	/* of folios that are no hugetlb pages of 1 GiB */
+#define MAX_ORDER 9	/* of all folios but hugetlb pages of 1 GiB */
 
 static uint16_t next_seed(void)
 {
@@ -81,7 +81,7 @@ static struct object *new_object(struct layout *l, int fd, size_t len)
 	return l->object[l->objects++] = object_new(fd, len);
 }
 
-/* Through a mapping, as the size of a memfd's folios follows from how it is mapped. */
+/* Writes through a mapping, as the size of a memfd's folios depends on how it is mapped. */
 static void write_memfd(struct object *o)
 {
 	size_t len = o->pages * SZ_4K, map_len, i;
@@ -97,7 +97,7 @@ static void write_memfd(struct object *o)
 	munmap(map, map_len);
 }
 
-/* By large writes, as file systems choose the size of folios by the size of the write. */
+/* Makes large writes, as file systems choose the size of folios by the size of the write. */
 static void write_file(struct object *o)
 {
 	size_t len = o->pages * SZ_4K, i, done = 0;
@@ -141,7 +141,7 @@ struct object *layout_hugetlb(struct layout *l, size_t page_size, size_t len)
 	return new_object(l, fd, len);
 }
 
-/* On disk, that is in /var/tmp and not in /tmp, so that the page cache is a file system's. */
+/* /var/tmp is on disk (/tmp is not), so that a file system has the file's pages. */
 struct object *layout_file(struct layout *l, size_t len)
 {
 	struct object *o;
@@ -222,7 +222,7 @@ void stamp(char *data, struct content content, size_t from, size_t to)
 	}
 }
 
-/* Compare a page's bytes [from, to), of which data has the first. */
+/* Compare a page's bytes [from, to); the first is at data. */
 static int compare_page(const char *what, struct content content, const char *data, size_t from,
 			size_t to)
 {
@@ -288,7 +288,7 @@ void layout_read(const struct layout *l, size_t off, size_t len)
 {
 	size_t at;
 
-	/* The compiler shall think that it is for something. */
+	/* The asm keeps the compiler from dropping the read. */
 	for (at = off; at < off + len; at += SZ_4K)
 		if (page_at(l, at)->mapped)
 			asm volatile("" : : "r" (l->addr[at]));
@@ -337,7 +337,7 @@ int layout_protect(struct layout *l, size_t off, size_t len, bool writable)
 	return PASSED;
 }
 
-/* Not unmapped but reserved again, or the next malloc() would be in there. */
+/* Reserve the hole instead of unmapping it, or the next malloc() might use it. */
 static int make_hole(struct layout *l, size_t off, size_t len)
 {
 	memset(page_at(l, off), 0, len / SZ_4K * sizeof(*l->page));
@@ -473,6 +473,6 @@ int child_join(struct child *child)
 	if (waitpid(child->pid, &status, 0) < 0)
 		die("waitpid: %m");
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
-		return fail("the memory of a forked child is not what it was, or it died");
+		return fail("a forked child has died, or its memory has changed");
 	return PASSED;
 }

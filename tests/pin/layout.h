@@ -5,13 +5,13 @@
  * A layout is a range of address space into which pieces are mapped: anonymous
  * memory, and parts of objects (files, memfds, shared anonymous memory), shared
  * or private. For each page the model knows what the process must read there,
- * whatever was done to the memory: a private page that was never written has
- * what the object has, or zeros; shared pages of an object have the same
- * contents wherever, and however often, they are mapped.
+ * whatever was done to the memory. A private page that was never written has what
+ * the object has, or zeros. A shared page of an object has the same contents
+ * wherever, and however often, it is mapped.
  *
- * Contents are stamps: the pattern of pattern.h at both ends of a page, where
- * off-by-anything errors show, since writing every byte takes its time under
- * emulation. Each write stamps with a new seed.
+ * Contents are stamps: the pattern of pattern.h at both ends of a page, where errors
+ * in offsets show. Writing every byte would take long under emulation. Each write
+ * stamps with a new seed.
  *
  * Offsets and lengths are multiples of the page size, unless said otherwise.
  * Functions return PASSED, or FAILED after fail().
@@ -41,7 +41,7 @@ struct page {
 	bool mapped;
 	bool writable;		/* by the process */
 	bool shared;
-	bool owned;		/* private, and has become a page of its own */
+	bool owned;		/* private, and no longer the object's page */
 	struct content own;
 };
 
@@ -64,7 +64,7 @@ struct layout {
 int layout_open(struct layout *l, size_t len);
 void layout_close(struct layout *l);
 
-/* An object that lives as long as the layout; of a file, the contents are written first. */
+/* Objects that live as long as the layout. A file has contents at once, a memfd if @written. */
 struct object *layout_memfd(struct layout *l, size_t len, bool written);
 struct object *layout_hugetlb(struct layout *l, size_t page_size, size_t len);
 struct object *layout_file(struct layout *l, size_t len);
@@ -73,9 +73,9 @@ struct object *layout_anon_object(struct layout *l, size_t len);
 int layout_map_anon(struct layout *l, size_t off, size_t len);
 int layout_map(struct layout *l, size_t off, size_t len, struct object *o, size_t index,
 	       bool shared, int prot);
-/* The same for memory that the caller has mapped, shared and writable: into the model. */
+/* Enter memory into the model that the caller has mapped, shared and writable. */
 int layout_adopt(struct layout *l, size_t off, size_t len, struct object *o, size_t index);
-/* An object of the caller's own. */
+/* Make an object that no layout owns. */
 struct object *object_new(int fd, size_t len);
 
 int layout_write(struct layout *l, size_t off, size_t len);
@@ -85,30 +85,30 @@ int layout_pageout(struct layout *l, size_t off, size_t len);
 int layout_dontneed(struct layout *l, size_t off, size_t len);
 int layout_protect(struct layout *l, size_t off, size_t len, bool writable);
 /*
- * Move mapped pages; or map shared ones a second time. A move of more than one
- * mapping (VMA) is impossible in older kernels, and with layout_try_move() no
- * failure: it only makes a hole at the destination then.
+ * Move mapped pages, or map shared ones a second time (layout_alias()). Older kernels
+ * cannot move more than one mapping (VMA). layout_try_move() then makes a hole at the
+ * destination, and does not fail.
  */
 int layout_try_move(struct layout *l, size_t from, size_t to, size_t len);
 int layout_move(struct layout *l, size_t from, size_t to, size_t len);
 int layout_alias(struct layout *l, size_t from, size_t to, size_t len);
-/* A pin has given private pages their own. */
+/* Note in the model that a pin has given private mappings pages of their own. */
 void layout_pinned(struct layout *l, size_t off, size_t len);
 
-/* Is this what the model says? off and len may be odd; data is what was found there. */
+/* Compare with the model what was found there (data). off and len may be odd. */
 int layout_compare(const struct layout *l, const char *what, size_t off, size_t len,
 		   const char *data);
 int layout_verify(const struct layout *l, const char *what);
-/* Every page is in a folio of that order, says /proc/kpageflags. off and len may be odd. */
+/* By /proc/kpageflags, each page must be in a folio of that order. off and len may be odd. */
 int layout_prove_order(const struct layout *l, size_t off, size_t len, unsigned int order);
 
-/* A page's stamps, clipped to its bytes [from, to), of which data has the first. */
+/* Write a page's stamps, as far as they are in its bytes [from, to); the first is at data. */
 void stamp(char *data, struct content content, size_t from, size_t to);
 
 /*
- * A child that holds the memory too, having read it. With join, it looks whether
- * its memory is what it was at the fork (but for what is shared). Of no layout
- * (NULL), it looks at nothing.
+ * A child that has read the memory, and shares it. At child_join(), it checks that its
+ * private memory is what it was at the fork. Without a layout (NULL), it reads nothing
+ * and checks nothing.
  */
 struct child {
 	pid_t pid;

@@ -2,9 +2,9 @@
 /*
  * Pin memory of every kind in every state, and check it against the page tables.
  *
- * A table: kind x state x part of the memory x access. kinds.h has the first
- * two, check.h what must hold. Beside it, what the table has no place for
- * (special.c), and random layouts (fuzz.c).
+ * Most tests come from a table: kind x state x part of the memory x access. kinds.h has
+ * the first two, check.h the checks. fuzz.c has random layouts; special.c, uffd.c and
+ * calls.c have tests that do not fit the table.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -80,7 +80,7 @@ static void seam(const struct layout *l, size_t *off, size_t *len)
 static const struct part parts[] = {
 	{ "whole", whole },
 	{ "odd-mids", odd_mids },
-	/* These for one kind of each sort only. */
+	/* Only kinds with all_parts are pinned in these. */
 	{ "odd-start", odd_start },
 	{ "odd-end", odd_end },
 	{ "mid-start", mid_start },
@@ -105,8 +105,8 @@ static int test_case(const void *arg)
 		err = check_region(&l, l.begin + off, len, c->writable,
 				   c->writable ? c->kind->writable_errno : 0);
 	/*
-	 * Memory that pinning was the first to touch has its folios now. (Read-only
-	 * pins begin with the zero page, and get base pages in its place.)
+	 * Pinning was the first to touch the memory, so it has its folios now. Read-only
+	 * pins are different: they meet the zero page, and get base pages in its place.
 	 */
 	if (!err && c->state == UNTOUCHED && c->writable && c->kind->order != UNKNOWN)
 		err = layout_prove_order(&l, l.begin + off, len, c->kind->order);
@@ -116,7 +116,7 @@ static int test_case(const void *arg)
 	return err;
 }
 
-/* Read-only and writable, unless the kind has no such state, or is not the one for this part. */
+/* Add a read-only and a writable case, if the kind has this state and is pinned in this part. */
 static void add_cases(const struct kind *kind, enum fault_state state, const struct part *part)
 {
 	bool all = kind->all_parts && state <= TOUCHED;

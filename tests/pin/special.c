@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What is to be refused, and what has its own story. Each refusal comes after a
- * part of the region was pinned, which must be taken back.
+ * Regions that must be refused, and tests that do not fit the table of pin.c. Each
+ * refusal comes after a part of the region was pinned, which must be unpinned.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,11 +23,11 @@
 
 #define RW (PROT_READ | PROT_WRITE)
 
-/* Two folios of an order; then what the name says, in its place or behind it. */
+/* A part of a region is spoilt as the name says. */
 struct refusal {
 	const char *name;
 	int (*spoil)(struct layout *l, size_t at, size_t len);
-	bool readable;		/* a read-only pin is possible all the same */
+	bool readable;		/* a read-only pin must succeed */
 };
 
 static int spoil_hole(struct layout *l, size_t at, size_t len)
@@ -88,7 +88,7 @@ static int test_refusal(const void *arg)
 	struct layout l;
 	int err;
 
-	/* In the middle of a folio, at its end, and all of the last one. */
+	/* A page in the middle of a folio, its last page, and all of the next folio. */
 	const struct {
 		size_t at, len;
 	} where[] = {
@@ -138,7 +138,7 @@ static int test_arguments(const void *arg)
 	return PASSED;
 }
 
-/* Pins of the same memory, several at a time: each has its own, and goes alone. */
+/* Several pins of the same memory: each one counts, and can be undone by itself. */
 static int test_overlap(const void *arg)
 {
 	struct phyr_test_pin pin[3];
@@ -168,7 +168,7 @@ static int test_overlap(const void *arg)
 	return err;
 }
 
-/* A pin holds its pages when the memory is unmapped; they are free when it is gone. */
+/* A pin holds its pages after the memory was unmapped. Undoing the pin frees them. */
 static int test_munmap(const void *arg)
 {
 	struct phyr_test_pin pin;
@@ -234,7 +234,7 @@ static long mem_free_kb(void)
 	return kb;
 }
 
-/* With success, and with a hole behind folios of 64 KiB. */
+/* Pin once with success, and once with a hole behind folios of 64 KiB. */
 static int pin_both_ways(void)
 {
 	struct phyr_test_pin pin;
@@ -252,8 +252,8 @@ static int pin_both_ways(void)
 }
 
 /*
- * A page lost in each round would show. So does what else the machine does, but
- * not every time.
+ * If a page is lost in each round, MemFree shows it. Whatever else the machine does
+ * shows there, too, but not in each try.
  */
 static int test_memory(const void *arg)
 {
@@ -271,7 +271,7 @@ static int test_memory(const void *arg)
 		if (err || lost < ROUNDS * (long)(SZ_4K / KIB) / 2)
 			return err;
 	}
-	return fail("%ld kB less memory is free after %d rounds, in each of %d tries or so", lost,
+	return fail("%ld kB less memory is free after %d rounds, at the last of %d tries", lost,
 		    ROUNDS, TRIES);
 }
 

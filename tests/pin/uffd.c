@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Memory under userfaultfd's write protection, pinned for reading. Nobody is there to
- * answer a write fault, and none must be needed: pages of a private mapping of a file
- * are copied for the pin, but by reading.
+ * Memory under userfaultfd's write protection is pinned for reading. For the pin, pages of
+ * a private mapping of a file are copied. This must not need a write fault, which nobody
+ * would answer.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "test.h"
 
 #define LEN (2 * SZ_2M)
-/* A pin that waits for somebody ends with its process then. */
+/* Seconds that a test may take: a pin could wait for an answer without end. */
 #define PATIENCE_S 20
 
 struct uffd_case {
