@@ -2,8 +2,8 @@
 /*
  * Arenas: memory of each kind that can be mapped anew, piece by piece, at the same address.
  *
- * They lie far below what mmap() hands out by itself, so that nobody else's mapping ever comes into
- * a hole that a mutator leaves for a moment.
+ * Arenas lie far below the addresses that mmap() chooses, so that no other mapping comes into a
+ * hole that a mutator leaves for a moment.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -87,7 +87,7 @@ int arena_map_at(const struct arena *a, char *addr, size_t len, off_t off)
 	}
 }
 
-/* A file's pages are taken out of the file first, or the old ones would come back. */
+/* Takes a file's pages out of the file first, or the old ones would come back. */
 int arena_map(struct arena *a, unsigned int first, unsigned int n)
 {
 	off_t off = first * SZ_4K;
@@ -111,15 +111,15 @@ int arena_renew(struct arena *a)
 }
 
 /*
- * A hole punched into a folio of a file, while somebody has it pinned: its pages become zero, and
- * stay in the file. So the pinned pages are later given heads anew.
+ * If a hole is punched into a folio of a file while the folio is pinned, the pages become zero and
+ * stay in the file. So the pinned pages get new heads later.
  */
 bool arena_reuses(const struct arena *a)
 {
 	return a->kind == KIND_SHMEM_64K || a->kind == KIND_SHMEM_2M;
 }
 
-/* A race would tell nothing of folios that are not there. */
+/* Check that the folios are there, or a race would not test them. */
 static int check_kind(const struct arena *a)
 {
 	size_t len = a->pages * SZ_4K, want = SZ_4K;
@@ -165,7 +165,7 @@ int arena_open(struct arena *a, enum kind kind)
 		a->fd = hugetlb_memfd(SZ_2M, len);
 	else if (is_file(a))
 		a->fd = memfd_create("phyr-races", MFD_CLOEXEC);
-	/* Twice as long, so that there is other memory to map at the same address. */
+	/* The file is twice as long, so that there is other memory to map at the same address. */
 	if (is_file(a) && (a->fd < 0 || ftruncate(a->fd, 2 * len)))
 		return fail("memfd: %m");
 	if (is_file(a)) {

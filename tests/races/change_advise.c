@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What madvise() does to memory: takes it away (DONTNEED, FREE, REMOVE), or moves it out, which
- * nobody should notice (COLD, PAGEOUT); and a memory cgroup's reclaim, which is no advice.
+ * Changes by madvise(): it takes memory away (DONTNEED, FREE, REMOVE), or moves it out (COLD,
+ * PAGEOUT), which nobody should notice. A memory cgroup's reclaim, which also moves memory out, is
+ * here, too.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,7 +26,7 @@ static int advise(struct arena *a, struct range r, int advice, const char *name)
 	return 0;
 }
 
-/* Take pages away, and give those heads that come instead. */
+/* Take pages away, and give heads to the pages that replace them. */
 static int take_away(struct arena *a, unsigned int round, int advice, const char *name)
 {
 	struct range r = rng_range(a, 40);
@@ -56,15 +57,15 @@ static int remove_step(struct arena *a, unsigned int round)
 	return take_away(a, round, MADV_REMOVE, "MADV_REMOVE");
 }
 
-/* The file is shorter than a registration sees it for no moment: nothing may fail. */
+/* The file keeps its length all the time, so no registration may fail. */
 const struct change change_remove = {
 	.name = "MADV_REMOVE",
 	.step = remove_step,
 };
 
 /*
- * What is given up by MADV_FREE may stay, or be zero some time. Writing to it ends that; and who
- * has pinned it, keeps it.
+ * Memory that MADV_FREE has given up may stay, or become zero at any time, until it is written to.
+ * A registrar keeps the pages that it has pinned.
  */
 static int free_step(struct arena *a, unsigned int round)
 {
@@ -76,7 +77,7 @@ static int free_step(struct arena *a, unsigned int round)
 	gen = change_begin(a);
 	if (advise(a, r, MADV_FREE, "MADV_FREE") || advise(a, r, MADV_PAGEOUT, "MADV_PAGEOUT"))
 		return FAILED;
-	/* New heads by taking the rest away: pins may hold the old ones. */
+	/* Take the rest away, and give heads to new pages, as pins may hold the old ones. */
 	if (advise(a, r, MADV_DONTNEED, "MADV_DONTNEED"))
 		return FAILED;
 	arena_tag(a, r.first, r.n, gen);
@@ -136,7 +137,7 @@ static int swap_open(struct arena *a)
 	return have_swap() ? PASSED : fail("no swap; tests/guest/races makes some");
 }
 
-/* A change is made if something was written to swap. */
+/* The change counts as made if something was written to swap. */
 static int pageout_step(struct arena *a, unsigned int round)
 {
 	long before = pages_out();
@@ -170,7 +171,7 @@ static int reclaim_open(struct arena *a)
 		return fail("cannot make " GROUP ": %m");
 	if (write_file(GROUP "/cgroup.procs", "%d", getpid()))
 		return fail("cannot move to " GROUP ": %m");
-	/* The arena was paid for by the root; a new one is the group's. */
+	/* The arena is charged to the root group. A new one is charged to ours. */
 	return arena_renew(a);
 }
 
@@ -187,7 +188,7 @@ static int reclaim_step(struct arena *a, unsigned int round)
 
 	if (round % 8 == 0)
 		return arena_renew(a) ?: 1;
-	/* EAGAIN if it finds less than that. */
+	/* EAGAIN says that it has found less than that. */
 	if (write_file(GROUP "/memory.reclaim", "%u", 512 * 1024) && errno != EAGAIN)
 		return fault("memory.reclaim: %m");
 	return pages_out() > before;

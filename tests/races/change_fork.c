@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * fork(): parent and child share all pages copy-on-write, but those that are pinned.
+ * fork(): parent and child share all pages copy-on-write, except those that are pinned.
  *
- * The parent must not notice: what it pins, before, during or after the fork, is its own, and
- * stays so when either of them writes. (That it is the same page as in memory, registrars compare
- * all the time.) The child must not notice either: of what the parent's registrars write through
- * memory and pins, nothing may appear in its memory.
+ * The parent must not notice. Pages that it pins before, during or after the fork are its own, and
+ * stay its own when either process writes. Registrars compare pins with memory all the time. The
+ * child must not notice either. Nothing that the parent's registrars write, to memory or through
+ * pins, may appear in the child's memory.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,10 +17,10 @@
 
 #include "race.h"
 
-/* How the child ends. */
+/* The child's exit status. */
 enum { UNTOUCHED, SNAPSHOT_CHANGED, WRITTEN_CHANGED };
 
-/* In the child. Nobody else may change its memory; the hole is what it did not inherit. */
+/* Runs in the child. Nobody else may change its memory. It has not inherited the hole. */
 static int live(struct arena *a, struct range hole, bool writes)
 {
 	static struct head snapshot[MAX_PAGES];
@@ -49,7 +49,7 @@ static int reap(pid_t child)
 
 	if (waitpid(child, &status, 0) != child)
 		return fault("waitpid: %m");
-	/* Of hugetlb, the child has what the pool has left. */
+	/* A child of hugetlb memory dies if the pool has no pages left for its copies. */
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS)
 		return 0;
 	if (WIFSIGNALED(status))
@@ -65,8 +65,8 @@ static int reap(pid_t child)
 }
 
 /*
- * Mostly, a part is not given to the child. Its pages stay the parent's alone while their
- * neighbours, in the same folio maybe, are shared.
+ * In most rounds, the child does not get some pages. They stay the parent's alone, while their
+ * neighbours, which may be in the same folio, are shared.
  */
 static int fork_step(struct arena *a, unsigned int round)
 {
@@ -76,7 +76,7 @@ static int fork_step(struct arena *a, unsigned int round)
 
 	if (round % 3 == 0 && arena_renew(a))
 		return FAILED;
-	/* (hugetlb does not take MADV_DOFORK on all kernels.) */
+	/* Some kernels refuse MADV_DOFORK for hugetlb. */
 	if (arena_unit(a) == 1 && rng_below(4))
 		hole = rng_range(a, 64);
 	if (hole.n && madvise(a->addr + hole.first * SZ_4K, hole.n * SZ_4K, MADV_DONTFORK))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Changes of what is mapped: munmap and mmap, mremap, mprotect, and mappings of other parts of a
- * file side by side.
+ * Changes of mappings: munmap() and mmap(), mremap(), mprotect(), and different parts of a file
+ * side by side.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #include "race.h"
 
-/* Pieces tear large folios apart; every so many changes, there shall be whole ones again. */
+/* Changes of pieces break large folios up. After so many changes, map whole ones again. */
 #define RENEW_EVERY 6
 
 /* --- munmap and mmap ----------------------------------------------------------------------- */
@@ -51,7 +51,7 @@ static int move(char *from, char *to, size_t len)
 	return 0;
 }
 
-/* Another page in place of one that has been moved away. */
+/* Replace a page that has been moved away. */
 static int replace(char *addr, uint64_t tag)
 {
 	if (madvise(addr, SZ_4K, MADV_DONTNEED))
@@ -61,9 +61,9 @@ static int replace(char *addr, uint64_t tag)
 }
 
 /*
- * Away and back, page tables and all if it is a whole PMD. While they are away, some pages are
- * replaced by foreign ones: who still looks through the page table, finds these. Before they come
- * back, the foreign ones are replaced by new ones of ours.
+ * Move pages away and back. A whole PMD moves with its page table. While the pages are away, some
+ * are replaced by foreign ones: a registrar that still looks at the old page table finds these.
+ * Before the pages come back, new ones of ours replace the foreign ones.
  */
 static int mremap_step(struct arena *a, unsigned int round)
 {
@@ -78,7 +78,7 @@ static int mremap_step(struct arena *a, unsigned int round)
 	if (whole)
 		r = (struct range){ .first = rng_below(2) * PAGES_2M, .n = PAGES_2M };
 	addr = a->addr + r.first * SZ_4K;
-	/* By whole PMDs, or to elsewhere in a page table. */
+	/* A whole PMD keeps its alignment. Other pages get another place in their page table. */
 	away = a->away + (whole ? r.first : r.first ^ 1) * SZ_4K;
 	len = r.n * SZ_4K;
 
@@ -120,12 +120,12 @@ static int perforate(struct arena *a, unsigned int first)
 }
 
 /*
- * Other memory, which has been made ready elsewhere, in place of what is there, by one system
- * call. Nothing is missing for any moment, and it is as quick as a change can be: it has to happen
- * between two steps of a registration.
+ * Replace memory by other memory, which was prepared elsewhere, with one system call. Memory is
+ * mapped at every moment. The change is as quick as a change can be, to come between two steps of
+ * a registration.
  *
- * In between, every other page of a part is replaced one by one: so of a large folio, some pages
- * are mapped and some have not been for long, when a whole one comes in its place.
+ * Between such changes, replace every other page of a part, one by one. So when a whole folio
+ * comes, it may replace one of which only some pages were still mapped.
  */
 static int replace_step(struct arena *a, unsigned int round)
 {
@@ -175,14 +175,14 @@ static int protect(struct arena *a, struct range r, int prot)
 	return 0;
 }
 
-/* A part, often a small one, for a time. */
+/* Protect a part, often a single page, for a while. */
 static int mprotect_step(struct arena *a, unsigned int round)
 {
 	static const int prots[] = { PROT_NONE, PROT_READ, PROT_READ };
 	struct range r = rng_range(a, rng_below(2) ? 1 : 40);
 	int prot = prots[rng_below(ARRAY_SIZE(prots))];
 
-	/* What a mapping refused is not always huge again when it permits. */
+	/* Memory that was protected does not always become huge again. */
 	if (round % (4 * RENEW_EVERY) == 0 && arena_renew(a))
 		return FAILED;
 	if (protect(a, r, prot))
@@ -200,8 +200,8 @@ const struct change change_mprotect = {
 /* --- other parts of a file ----------------------------------------------------------------- */
 
 /*
- * A page of the file that is about to be mapped: if it is not of the generation that is mapped
- * already, put a new one in its place, as pins shall keep what they have.
+ * Prepare a page of the file that is about to be mapped. If it is not of the generation that is
+ * mapped now, replace it by a new one, since pins must keep the old one as it is.
  */
 static int renew_file_page(struct arena *a, unsigned int half, unsigned int page, unsigned int gen)
 {
@@ -218,9 +218,9 @@ static int renew_file_page(struct arena *a, unsigned int half, unsigned int page
 
 /*
  * The file is twice as long as the arena. Each page of the arena can be mapped to its place in the
- * first half or in the second, shared or private; so a folio of the file is often mapped in part
- * only, and what follows in the folio is not what follows in memory, or is, but in a mapping that
- * wants copies of its own.
+ * first half or in the second, shared or private. So a folio of the file is often mapped only in
+ * part. Behind that part, memory may have pages of another folio, or the next pages of the same
+ * folio in a private mapping, which wants copies of its own.
  */
 static int neighbours_step(struct arena *a, unsigned int round)
 {
@@ -240,7 +240,7 @@ static int neighbours_step(struct arena *a, unsigned int round)
 		return fault("mmap: %m");
 	if (a->kind != KIND_SHMEM && madvise(addr, r.n * SZ_4K, MADV_HUGEPAGE))
 		return fault("MADV_HUGEPAGE: %m");
-	/* Looking at a page maps it, and does not copy a private one. */
+	/* Reading a page maps it, and does not copy a private one. */
 	for (i = r.first; i < r.first + r.n; i++)
 		atomic_store(&a->gen[i], (uint32_t)arena_head(a, i)->tag);
 	change_end(a);

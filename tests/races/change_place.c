@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Where memory lies: folios that are split and made anew (debugfs, MADV_COLLAPSE, khugepaged), or
- * moved (move_pages(), compaction), or made one of many (KSM). Nobody should notice any of it.
+ * Changes of where memory lies. Folios are split and collapsed (debugfs, MADV_COLLAPSE,
+ * khugepaged), moved (move_pages(), compaction), or merged with equal ones (KSM). Nobody should
+ * notice any of it.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -40,8 +41,8 @@ static long read_number(const char *path)
 /* --- split and collapse -------------------------------------------------------------------- */
 
 /*
- * Folios that are pinned stay as they are, and this tells nothing of it. ENOENT and the like say
- * that there was nothing to be split.
+ * The kernel does not split folios that are pinned, and does not report that. Errors such as
+ * ENOENT say that there was nothing to split.
  */
 static int split(const struct arena *a, struct range r)
 {
@@ -54,7 +55,7 @@ static int split(const struct arena *a, struct range r)
 	return 0;
 }
 
-/* Only the page table of huge pages, by a permission that one page has for a moment. */
+/* Split only the page table of a huge page, by changing one page's permission for a moment. */
 static int split_table(struct arena *a, unsigned int page)
 {
 	char *addr = a->addr + page * SZ_4K;
@@ -79,7 +80,7 @@ static int collapse_step(struct arena *a, unsigned int round)
 	mutator_pause();
 	if (!madvise(a->addr + pmd * SZ_4K, SZ_2M, MADV_COLLAPSE))
 		return 1;
-	/* Pages are pinned; not on the LRU yet; no huge page; the scan was in vain. */
+	/* Pages are pinned; not on the LRU yet; no huge page was free; the scan found none. */
 	if (errno == EAGAIN || errno == EBUSY || errno == ENOMEM || errno == EINVAL)
 		return 0;
 	return fault("MADV_COLLAPSE: %m");
@@ -88,7 +89,7 @@ static int collapse_step(struct arena *a, unsigned int round)
 const struct change change_collapse = {
 	.name = "split and MADV_COLLAPSE",
 	.step = collapse_step,
-	/* While one page is write-protected. */
+	/* A registration may meet the page that split_table() has write-protected. */
 	.errno_changing = EFAULT,
 };
 
@@ -106,7 +107,7 @@ static bool is_khugepaged(const char *pid)
 	return !strcmp(name, "khugepaged");
 }
 
-/* The kernel makes it the last to get a CPU (19), of which registrars leave little. */
+/* The kernel gives khugepaged the lowest priority (19), and registrars leave little CPU time. */
 static int khugepaged_nice(int nice)
 {
 	DIR *dir = opendir("/proc");
@@ -142,7 +143,7 @@ static void khugepaged_close(struct arena *a)
 	write_file(KHUGEPAGED "pages_to_scan", "4096");
 }
 
-/* The collapse is khugepaged's; ours is it to undo it. */
+/* We split the folios. The change is that khugepaged collapses them again. */
 static int khugepaged_step(struct arena *a, unsigned int round)
 {
 	long before = read_number(KHUGEPAGED "pages_collapsed");
@@ -175,7 +176,7 @@ static int move_pages_open(struct arena *a)
 		       fail("one node only; boot with numa=fake=2") : PASSED;
 }
 
-/* All pages that can be, to the one node or the other. */
+/* Move all pages that can be moved to one node, and in the next round to the other. */
 static int move_pages_step(struct arena *a, unsigned int round)
 {
 	static int node[MAX_PAGES], status[MAX_PAGES];
@@ -190,7 +191,7 @@ static int move_pages_step(struct arena *a, unsigned int round)
 		node[i] = round % 2;
 		status[i] = -1;
 	}
-	/* A positive number tells how many were pinned or in motion already. */
+	/* A positive result counts pages that were not moved, as they were pinned or in motion. */
 	if (syscall(SYS_move_pages, 0, (long)r.n, page, node, status, MPOL_MF_MOVE) < 0)
 		return fault("move_pages: %m");
 	for (i = 0; i < r.n; i++)
@@ -240,7 +241,7 @@ static void ksm_close(struct arena *a)
 	write_file(KSM "run", "0");
 }
 
-/* Registrars make twins differ; so give new ones, and wait until some are merged. */
+/* Registrars write to twins, which then differ. Make new ones, and wait until some are merged. */
 static int ksm_step(struct arena *a, unsigned int round)
 {
 	struct range r = rng_range(a, 96);

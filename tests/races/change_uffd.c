@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * userfaultfd: pages that are missing, write-protected, or there but not mapped, until a handler
- * sees to them. Pinning must wait for the handler, and must not go past a page that is
- * write-protected, though it may be in the middle of a folio.
+ * userfaultfd: pages are missing, write-protected, or present but not mapped, until a handler
+ * resolves the fault. Pinning must wait for the handler. It must not pass over a write-protected
+ * page, even in the middle of a folio.
  *
- * The handler and the mutator take turns (uffd.lock), as the handler's pages would else belong to
- * no generation.
+ * The handler and the mutator take turns (uffd.lock), since the handler's pages must belong to a
+ * generation.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -39,7 +39,7 @@ static struct uffdio_range pages(struct arena *a, unsigned int first, unsigned i
 	};
 }
 
-/* A page that nobody has yet. EEXIST: somebody was faster. */
+/* Provide a page that is missing. EEXIST: another thread was faster. */
 static int give_page(struct arena *a, unsigned int page)
 {
 	static char data[SZ_4K] __attribute__((aligned(4096)));
@@ -63,7 +63,7 @@ static int protect(struct arena *a, unsigned int first, unsigned int n, bool on)
 	};
 	unsigned int i;
 
-	/* Nobody may be told that it is protected any more when it is not. */
+	/* Clear the mark first, so that no page is marked that is not protected. */
 	for (i = first; i < first + n && !on; i++)
 		atomic_store(&a->deny[i], 0);
 	while (ioctl(uffd.fd, UFFDIO_WRITEPROTECT, &wp))
@@ -74,7 +74,7 @@ static int protect(struct arena *a, unsigned int first, unsigned int n, bool on)
 	return 0;
 }
 
-/* The page is in the file. */
+/* Map a page that is in the file already. */
 static int map_page(struct arena *a, unsigned int page)
 {
 	struct uffdio_continue cont = { .range = pages(a, page, 1) };
@@ -106,7 +106,7 @@ static int handle(const struct uffd_msg *msg)
 		break;
 	}
 	pthread_mutex_unlock(&uffd.lock);
-	/* If there was nothing to be done, the one who waits does not know yet. */
+	/* If there was nothing to do, nothing has woken the thread that waits. */
 	if (!err && ioctl(uffd.fd, UFFDIO_WAKE, &range))
 		err = fault("UFFDIO_WAKE: %m");
 	return err;
@@ -118,7 +118,7 @@ static void *handler_run(void *arg)
 	struct uffd_msg msg;
 
 	(void)arg;
-	/* Not until the race is over, but until nobody waits for us any more. */
+	/* Goes on after the end of the race, until no thread can wait for us any more. */
 	while (!uffd.stop) {
 		if (poll(&poll_fd, 1, 20) != 1)
 			continue;
@@ -227,7 +227,7 @@ static int minor_open(struct arena *a)
 	return uffd_open(a, UFFDIO_REGISTER_MODE_MINOR, UFFD_FEATURE_MINOR_SHMEM);
 }
 
-/* New pages in the file, and none of them mapped. */
+/* Put new pages into the file, and map none of them. */
 static int minor_step(struct arena *a, unsigned int round)
 {
 	struct range r = rng_range(a, 64);

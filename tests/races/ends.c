@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * ends: how registration comes to an end that nobody planned.
+ * ends: processes, devices and modules that end in the middle of their work.
  *
- * Processes that are killed in the middle of a registration or a release, or exit with regions and
- * traffic; a device and modules that somebody wants to remove while they are used. Everything
- * happens in child processes, which open the device themselves. After each test the runner looks
- * whether all pins are gone.
+ * Processes are killed while they register or release, or exit with regions and traffic. Somebody
+ * tries to remove a device and modules while they are used. Everything happens in child processes,
+ * which open the device themselves. After each test the runner checks that all pins are gone.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,17 +20,17 @@
 
 #include "rdma.h"
 
-/* "Gone within a second", and what an emulated machine needs more for that is said where. */
+/* A process must be gone within a second. Tests say where an emulated machine needs more. */
 #define GONE_MS 1000.0
 
 /* --- children ------------------------------------------------------------------------------ */
 
-/* What a child tells its parent, by a byte each. */
+/* The messages from a child to its parent, a byte each. */
 enum { READY = 'r', DONE = 'd' };
 
 struct child {
 	pid_t pid;
-	int from;		/* what it tells */
+	int from;		/* the pipe with its messages */
 };
 
 static int tell_fd;
@@ -64,7 +63,7 @@ static int child_start(struct child *c, void (*run)(const void *arg), const void
 	_exit(0);
 }
 
-/* Did it tell this, within so many milliseconds? */
+/* Did this message come within so many milliseconds? */
 static bool child_told(const struct child *c, char what, int ms)
 {
 	struct pollfd poll_fd = { .fd = c->from, .events = POLLIN };
@@ -83,7 +82,7 @@ static int child_wait(struct child *c)
 	return status;
 }
 
-/* Kill it; how long was it there? Negative after fail(). */
+/* Kill the child. Returns how many milliseconds it took to go, or a negative value after fail(). */
 static double child_kill(struct child *c)
 {
 	double start = now_ms();
@@ -99,7 +98,7 @@ static double child_kill(struct child *c)
 
 /* --- large regions ------------------------------------------------------------------------- */
 
-/* A file of size bytes, mapped side by side until there are total bytes. */
+/* A region of total bytes: a file of size bytes, mapped again and again, side by side. */
 struct large {
 	const char *name;
 	size_t page;		/* of the file */
@@ -114,7 +113,7 @@ static const struct large larges[] = {
 	{ "256 GiB of 4 KiB pages", SZ_4K, 64 * MIB, 256 * GIB, true },
 };
 
-/* Small enough to get complete, large enough for its release to take a while. */
+/* These are small enough to be registered, and large enough for their release to take a while. */
 static const struct large complete[] = {
 	{ "1 TiB of 2 MiB pages", SZ_2M, 64 * SZ_2M, TIB, true },
 	{ "1 GiB of 4 KiB pages", SZ_4K, 64 * MIB, GIB, true },
@@ -155,7 +154,7 @@ static void register_large(const void *arg)
 	pause();
 }
 
-/* The same without us. */
+/* The same without a registration. */
 static void populate_large(const void *arg)
 {
 	const struct large *l = arg;
@@ -184,8 +183,8 @@ static int kill_at_work(void (*work)(const void *arg), const struct large *l, in
 }
 
 /*
- * A busy host can stall an emulated machine, but not three times. While it is so busy that all take
- * long to go, what counts is how much longer it takes with us.
+ * A busy host can stall an emulated machine, but hardly three times. If all processes take long to
+ * go, count only how much longer one takes that registers.
  */
 static int kill_registering(const struct large *l, int delay_ms, bool *done, double *gone)
 {
@@ -206,13 +205,13 @@ static int kill_registering(const struct large *l, int delay_ms, bool *done, dou
 	return PASSED;
 }
 
-/* If a fast host was done each time, so many more are killed as soon as they have begun. */
+/* If a fast host has finished all registrations, kill so many more as soon as they begin. */
 #define MORE_TRIES 40
 
 static int test_kill_registering(const void *arg)
 {
 	const struct large *l = arg;
-	/* The quick one is hit by chance. */
+	/* It takes luck to kill a quick registration in the middle, so try more often. */
 	int tries = l->slow ? 3 : 8, i, delay_ms, unfinished = 0;
 	double gone = 0, worst = 0;
 	bool done = false;
@@ -246,7 +245,7 @@ static void release_large(const void *arg)
 	pause();
 }
 
-/* How long does a child live that is killed in its release? With delay_ms < 0, after it. */
+/* How long does a child live that is killed in its release, or after it (delay_ms < 0)? */
 static double kill_releasing(const struct large *l, int delay_ms, double *release)
 {
 	struct child c;
@@ -270,9 +269,10 @@ static double kill_releasing(const struct large *l, int delay_ms, double *releas
 }
 
 /*
- * A release is not broken off, but it ends; then the process goes at once. To take down such an
- * address space takes some time without us too, which is seen when it is killed after its release.
- * As a busy host can stall an emulated machine for seconds, there is more than one try.
+ * A kill does not break a release off. The release must end, and then the process must go at once.
+ * Taking down such an address space takes time without us, too: we measure that with a child that
+ * is killed after its release. There is more than one try, as a busy host can stall an emulated
+ * machine for seconds.
  */
 static int test_kill_releasing(const void *arg)
 {
@@ -394,9 +394,9 @@ static int test_exit(const void *arg)
 
 /* --- devices and modules that are used ------------------------------------------------------ */
 
-static const char *rxe;		/* as phyr-rxe has it */
+static const char *rxe;		/* "stock" or "phyr", for phyr-rxe */
 
-/* Start a command, whose output nobody wants. */
+/* Start a command without its output. */
 static pid_t command_start(char *const *argv)
 {
 	pid_t pid;
@@ -414,8 +414,8 @@ static pid_t command_start(char *const *argv)
 }
 
 /*
- * Its exit status, or -1 if it has not ended by then. Time is counted in looks, so that there is
- * the more of it, the busier the host is, and a stall of the machine is one look.
+ * Returns the command's exit status, or -1 if it has not ended by then. We count looks, not time:
+ * a command gets more time on a busy host, and a stall of the machine counts as one look.
  */
 static int command_wait(pid_t pid, int ms)
 {
@@ -438,7 +438,7 @@ static int rxe_again(void)
 	return status ? fail("phyr-rxe %s ended with status %d", rxe, status) : PASSED;
 }
 
-/* Keep traffic going, until it fails as it does without a device; then wait for the end. */
+/* Keep traffic going until it fails, as it does when the device goes. Then wait to be killed. */
 static void use_device(const void *arg)
 {
 	struct traffic t;
@@ -473,9 +473,10 @@ static const struct removal removals[] = {
 };
 
 /*
- * A kernel may let it wait for the user's end, refuse it, or cut the user off. Whichever it is, the
- * device can be made again; and with ours it is the same as with the in-tree driver, which
- * tests/guest/races sees to by the "result" line.
+ * Remove a device or module while a process uses it. The kernel may let the command wait for the
+ * process to end, refuse it, or cut the process off. After that, it must be possible to make the
+ * device again. tests/guest/races compares the "result" lines: our driver must behave like the
+ * in-tree one.
  */
 static int test_remove(const void *arg)
 {
@@ -522,7 +523,7 @@ static int write_file(const char *path, const char *text)
 	return fclose(f);
 }
 
-/* Pin much more than the group may have. */
+/* Pin much more memory than the group may have. */
 static void pin_too_much(const void *arg)
 {
 	char *addr = mmap(NULL, 8 * LIMIT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * The neighbour: a process that owns no arena and pins nothing, but takes memory and gives it back
- * all the time. A page that was freed while a pin still leads to it is soon the neighbour's. Then
- * registrars see his tags, and he sees what they write, as nobody else ever writes to his heads.
+ * all the time. If a page is freed while a pin still leads to it, the neighbour soon gets it. Then
+ * registrars see the neighbour's tags, and the neighbour sees what they write: nobody else writes
+ * to its heads.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -50,7 +51,7 @@ static void take(struct piece *p, unsigned int number)
 	static const unsigned int sizes[] = { 1, 1, 4, 16, 16, 32, 64 };
 	unsigned int i;
 
-	/* Two may be large enough for huge pages. */
+	/* Two of the pieces are large enough for huge pages. */
 	p->pages = number < 2 ? 2 * PAGES_2M : sizes[rng_below(ARRAY_SIZE(sizes))];
 	p->addr = mmap(NULL, p->pages * SZ_4K, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		       -1, 0);
@@ -74,7 +75,7 @@ static void live(void)
 			munmap(pieces[number].addr, pieces[number].pages * SZ_4K);
 		}
 		take(&pieces[number], number);
-		/* The registrars need the CPUs more. */
+		/* Leave most of the CPU time to the registrars. */
 		if (!(++shared->rounds % 4))
 			usleep(2000);
 	}

@@ -13,17 +13,17 @@
 
 #include "race.h"
 
-/* A busy host may do nothing for us in a race's time. Then it gets more, but not more than this. */
+/* On a busy host, too little may happen in a race's time. The race gets this much more then. */
 #define MORE_TIME_MS 30000
 
-/* A mutator waits for registrars, and a registrar for the mutator, not longer than this. */
+/* The mutator waits for registrars no longer than this. */
 #define PATIENCE_MS 20
 
 static struct arena arena;
 static struct registrar registrars[REGISTRARS];
 static atomic_bool over;
 static atomic_ulong changes, refusals;
-static unsigned long neighbours;	/* rounds that the neighbour had made before */
+static unsigned long neighbours;	/* rounds that the neighbour has made before the race */
 static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
 static char first_fault[512];
 static atomic_uint rng_threads;
@@ -65,7 +65,7 @@ uint32_t rng_below(uint32_t n)
 	return rng_next() % n;
 }
 
-/* Some pages, at most max, but whole units. */
+/* Choose some pages: whole units, and at most max pages if that is a unit or more. */
 struct range rng_range(const struct arena *a, unsigned int max)
 {
 	unsigned int unit = arena_unit(a), units = a->pages / unit;
@@ -154,7 +154,7 @@ static struct registrar_count sum_up(void)
 	return sum;
 }
 
-/* Less than this is no race, and the test would tell nothing. */
+/* Has enough happened for this to be a test? */
 static bool enough(void)
 {
 	struct registrar_count sum = sum_up();
@@ -204,7 +204,7 @@ static int verdict(int may_fail)
 	if (first_fault[0])
 		return fail("%s (%s)", first_fault, counts);
 	if (!enough())
-		return fail("not a race, as there was too little of something (%s)", counts);
+		return fail("too little has happened for a test (%s)", counts);
 	return PASSED;
 }
 

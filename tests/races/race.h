@@ -3,17 +3,17 @@
  * Registering memory while its mapping changes.
  *
  * An arena is a piece of address space of one process. One thread, the mutator, changes what is
- * mapped there, a change at a time. Other threads, the registrars, pin parts of the arena, look at
- * the pages and write to them through their pins, and unpin. A process of another owner, the
- * neighbour, takes and gives back memory all the time, to get what was given back too early.
+ * mapped there, one change at a time. Other threads, the registrars, pin parts of the arena, read
+ * the pages and write to them through their pins, and unpin. Another process, the neighbour, takes
+ * memory and gives it back all the time, to get pages that were freed too early.
  *
- * Every page begins with a head that tells what it is: owner, index in the arena, and the
- * generation, which is the number of the change that put it there. A registrar notes before and
- * after it pins how many changes have ended and begun. So it knows which generations of a page
- * were mapped at some moment in between, and sees by the head whether it got one of them.
+ * Every page begins with a head, which has the page's owner, its index in the arena, and its
+ * generation: the number of the change that put it there. A registrar notes how many changes have
+ * ended before it pins, and how many have begun afterwards. So it knows which generations of a page
+ * were mapped at some moment in between, and checks by the head that it got one of them.
  *
- * The time when no change is going on is quiet. What is pinned when it is quiet is the page that
- * is mapped: what is written through the pin must be seen in memory, and the reverse. Changes that
+ * It is quiet while no change is going on. A page that is pinned when it is quiet must be the page
+ * that is mapped: a write through the pin must be seen in memory, and the reverse. Changes that
  * nobody should notice (migration, fork, swapping, ...) do not count, so with these it is always
  * quiet.
  */
@@ -33,15 +33,15 @@ enum { REGISTRARS = 2, MAX_PAGES = 1024, PAGES_2M = 512, PAGES_64K = 16 };
 /* --- heads of pages ------------------------------------------------------------------------ */
 
 struct head {
-	uint64_t tag;			/* zero in a page that was not yet given one */
+	uint64_t tag;			/* zero in a page that has none yet */
 	uint64_t slot[REGISTRARS];	/* for each registrar to write to */
 	uint64_t spare;
 };
 
-/* Owners. All but OWNER_ARENA must never be seen through a pin. */
+/* A pin must never show a page of another owner than OWNER_ARENA. */
 enum owner { OWNER_ARENA = 1, OWNER_AWAY, OWNER_NEIGHBOUR, OWNER_CHILD };
 
-/* Instead of a page's index in a tag: one of many pages of equal content (for KSM). */
+/* In a tag, in place of a page's index: this is one of many equal pages (for KSM). */
 #define TWIN 0xffff
 
 static inline uint64_t tag_make(enum owner owner, unsigned int page, uint32_t gen)
@@ -77,11 +77,11 @@ enum { DENY_WRITE = 1, DENY_READ = 2 };
 struct arena {
 	enum kind kind;
 	char *addr;
-	char *away;			/* as much address space elsewhere, empty */
-	char *alias;			/* all of the file, mapped once more; or NULL */
+	char *away;			/* empty address space elsewhere, of the same size */
+	char *alias;			/* a second mapping of all of the file, or NULL */
 	unsigned int pages;
 	int fd;
-	bool twins;			/* pages are given the tag of twins */
+	bool twins;			/* all pages get the tag of twins */
 	atomic_uint started;		/* changes that have begun */
 	atomic_uint done;		/* changes that have ended */
 	atomic_uint gen[MAX_PAGES];	/* of the page that is mapped there */
@@ -90,21 +90,21 @@ struct arena {
 
 int arena_open(struct arena *a, enum kind kind);
 void arena_close(struct arena *a);
-/* Pages that can only be changed together. */
+/* How many pages can only be changed together. */
 unsigned int arena_unit(const struct arena *a);
-/* Whether pages that were taken away may come back, with other heads. */
+/* May pages that were taken away come back, with other heads? */
 bool arena_reuses(const struct arena *a);
 struct head *arena_head(const struct arena *a, unsigned int page);
 
-/* A change: what is between these two may be seen half done. Returns its number. */
+/* A change: between these calls, others may see it half done. Returns its number. */
 unsigned int change_begin(struct arena *a);
 void change_end(struct arena *a);
-/* Within a change: map new memory there, whatever is there now; give it heads. */
+/* Within a change: map new memory, whatever is there now; give it heads. */
 int arena_map(struct arena *a, unsigned int first, unsigned int n);
 void arena_tag(struct arena *a, unsigned int first, unsigned int n, unsigned int gen);
 /* Map memory of the arena's kind anywhere. */
 int arena_map_at(const struct arena *a, char *addr, size_t len, off_t off);
-/* A change of its own: all of the arena anew, in folios as large as its kind has them. */
+/* A change of its own: map all of the arena anew, in folios of the kind's size. */
 int arena_renew(struct arena *a);
 
 /* --- races --------------------------------------------------------------------------------- */
@@ -116,12 +116,12 @@ struct range {
 /* What a mutator does. All may be NULL but name and step. */
 struct change {
 	const char *name;
-	/* 0, or FAILED or SKIPPED as a test; close() is called in any case. */
+	/* Returns what a test returns. close() is called in any case. */
 	int (*open)(struct arena *a);
-	/* One change: 1 if it was made, 0 if the kernel refused as it may, < 0 after fault(). */
+	/* Make a change: 1 if it was made, 0 if the kernel refused it, < 0 after fault(). */
 	int (*step)(struct arena *a, unsigned int round);
 	void (*close)(struct arena *a);
-	/* With this, registration may fail while the mapping changes, or refuses. */
+	/* A registration may fail with this while the mapping changes, or forbids access. */
 	int errno_changing;
 };
 
@@ -133,13 +133,13 @@ extern const struct change change_collapse, change_khugepaged, change_move_pages
 extern const struct change change_ksm, change_reclaim;
 extern const struct change change_missing, change_wp, change_minor;
 
-/* Set when the time is over, or something is wrong. */
+/* Is the time over, or has something gone wrong? */
 bool race_over(void);
-/* Between two looks at what another thread does. */
+/* The time between two looks at the work of another thread. */
 #define PAUSE_US 100
-/* Something is wrong: the first one is what the test says. Returns FAILED. */
+/* Ends the race, since something is wrong. The test prints the first message. Returns FAILED. */
 int fault(const char *fmt, ...) PRINTF(1, 2);
-/* Let registrars come to their end of a round sometimes, so that there are quiet times. */
+/* Sometimes let registrars finish a round, so that there are quiet times. */
 void mutator_pause(void);
 /* How many registrations and changes there were. */
 unsigned long race_rounds(void);
@@ -156,7 +156,7 @@ int race_run(enum kind kind, const struct change *change, double seconds);
 
 void neighbour_start(void);
 unsigned long neighbour_rounds(void);
-/* NULL, or what it found in its memory. */
+/* NULL, or what the neighbour has found in its memory. */
 const char *neighbour_complaint(void);
 
 /* --- registrars ---------------------------------------------------------------------------- */
@@ -164,11 +164,11 @@ const char *neighbour_complaint(void);
 struct registrar_count {
 	atomic_ulong pinned;
 	atomic_ulong failed;
-	atomic_ulong quiet;		/* of those pinned */
+	atomic_ulong quiet;		/* pinned while it was quiet */
 	atomic_ulong compared;		/* memory and pin were compared both ways */
 };
 
-/* A thread; struct registrar *. */
+/* The state of a registrar's thread. */
 struct registrar {
 	unsigned int id;
 	struct arena *arena;
@@ -185,7 +185,7 @@ enum { MAX_SAMPLE = 60 };
 
 struct pins_of;
 
-/* Each thread opens its own. The functions return 0, or an errno (pin), or FAILED after fault(). */
+/* Each thread opens one. The functions return 0, or an errno (pin), or FAILED after fault(). */
 struct way {
 	const char *name;
 	bool (*available)(void);
@@ -193,7 +193,7 @@ struct way {
 	void (*close)(struct pins_of *p);
 	int (*pin)(struct pins_of *p, char *addr, size_t len, bool writable);
 	int (*unpin)(struct pins_of *p);
-	/* Heads of pages, which are counted from the pin's first. */
+	/* Copy heads, or slots of heads. Pages are counted from the pin's first. */
 	int (*read)(struct pins_of *p, const unsigned int *page, unsigned int n, struct head *head);
 	int (*write)(struct pins_of *p, const unsigned int *page, unsigned int n, unsigned int slot,
 		     const uint64_t *value);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * races: does registration get the right pages, whatever happens to the mapping meanwhile?
+ * races: does registration get the right pages while the mapping changes?
  *
- * Kinds of memory against changes of it, each pair for its share of the time; see race.h.
+ * Each pair of a kind of memory and a change has its share of the time; see race.h.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "race.h"
 #include "rdma.h"
 
-/* What may be missing at the end: caches of slabs and per-CPU lists have grown. */
+/* So much memory may be missing at the end, as slab caches and per-CPU lists have grown. */
 #define MEMORY_SLACK_KB (48 * 1024)
 
 #define THP "/sys/kernel/mm/transparent_hugepage/"
@@ -20,8 +20,8 @@ static double seconds = 60;
 
 static const struct {
 	const struct change *change;
-	enum kind kinds[KIND_COUNT + 1];	/* up to KIND_COUNT */
-	unsigned int more;			/* shares of the time more than one */
+	enum kind kinds[KIND_COUNT + 1];	/* KIND_COUNT ends the list */
+	unsigned int more;			/* extra shares of the time */
 } races[] = {
 	{ .change = &change_unmap,
 	  .kinds = { KIND_4K, KIND_64K, KIND_THP, KIND_SHMEM_64K, KIND_HUGETLB, KIND_COUNT } },
@@ -155,7 +155,7 @@ int main(int argc, char **argv)
 	}
 	test_add(test_memory_back, NULL, "memory is given back");
 
-	/* Folios of 64 KiB and huge ones where they are asked for. */
+	/* Arenas ask for folios of 64 KiB and of 2 MiB with MADV_HUGEPAGE. */
 	if (write_file(THP "hugepages-64kB/enabled", "madvise") ||
 	    write_file(THP "hugepages-64kB/shmem_enabled", "advise") ||
 	    write_file(THP "shmem_enabled", "advise"))

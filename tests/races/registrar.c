@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A registrar: pins a part of the arena, judges what it got, unpins.
+ * A registrar pins a part of the arena, checks what it got, and unpins.
  *
- * A round judges in this order:
+ * A round checks, in this order:
  *
- *  - that pinning succeeded or failed as it may: a failure needs a change or a mapping that
- *    refuses, a success where the mapping refused all the time is wrong;
- *  - the heads that the pin shows: pages of this arena, at this index, of a generation that was
- *    there at some moment while we pinned;
- *  - if it is quiet, that memory and pin are the same page, by writing to both;
- *  - after some more changes, that the pin still has the pages that it had.
+ *  - Pinning may succeed or fail like this. It may fail only if there was a change, or if the
+ *    mapping forbids the access. It may not succeed if the mapping forbade it all the time.
+ *  - The heads that the pin shows are those of pages of this arena, at this index, of a generation
+ *    that was mapped at some moment while we pinned.
+ *  - If it is quiet, memory and pin are the same page: we write to both.
+ *  - After some more changes, the pin still has the same pages.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,16 +29,16 @@ struct pinned {
 	struct pins_of *pins;
 	struct range range;		/* of the arena */
 	bool writable;
-	unsigned int done;		/* changes ended before */
-	unsigned int started;		/* changes begun afterwards */
+	unsigned int done;		/* changes that had ended before we pinned */
+	unsigned int started;		/* changes that had begun afterwards */
 	bool quiet;			/* the two were equal: no change while we pinned */
-	unsigned int gen[MAX_PAGES];	/* at the beginning, by index in the range */
+	unsigned int gen[MAX_PAGES];	/* before we pinned, by index in the range */
 	unsigned char deny[MAX_PAGES];
-	int still_denied;		/* a page whose mapping refused all the time, or -1 */
+	int still_denied;		/* a page that was forbidden all the time, or -1 */
 	unsigned int sample[MAX_SAMPLE];	/* pages to look at, by index in the range */
 	unsigned int samples;
-	uint64_t slot[MAX_SAMPLE];	/* what must be in ours, or 0: whatever was there */
-	uint64_t tag[MAX_SAMPLE];	/* what was seen, or 0 */
+	uint64_t slot[MAX_SAMPLE];	/* what our slot must have; 0: anything */
+	uint64_t tag[MAX_SAMPLE];	/* what we have seen, or 0 */
 };
 
 /* Are the pages mapped still those that were mapped when we pinned? */
@@ -55,10 +55,10 @@ static void choose(struct pinned *p)
 	p->range.n = 1 + rng_below(max);
 	p->range.first = rng_below(a->pages - p->range.n + 1);
 	p->writable = rng_below(2);
-	/* Quick looks find what is short, thorough ones what is rare. */
+	/* Small samples find errors that last only shortly, large ones those in few pages. */
 	want = rng_below(4) ? QUICK_SAMPLE : MAX_SAMPLE;
 	p->samples = p->range.n < want ? p->range.n : want;
-	/* All, or some with both ends; none twice, lest it be written to twice. */
+	/* Take all pages, or some with both ends. None may come twice, as each is written to. */
 	for (i = 0; i < p->samples; i++)
 		p->sample[i] = p->range.n <= want ? i : i * (p->range.n - 1) / (want - 1);
 	memset(p->slot, 0, sizeof(p->slot));
@@ -70,7 +70,7 @@ static const char *access_name(const struct pinned *p)
 	return p->writable ? "writing" : "reading";
 }
 
-/* The first page whose mapping refused the access before we pinned, or -1. */
+/* The first page whose mapping forbade the access before we pinned, or -1. */
 static int denied_page(const struct pinned *p)
 {
 	unsigned char mask = DENY_READ | (p->writable ? DENY_WRITE : 0);
@@ -82,7 +82,7 @@ static int denied_page(const struct pinned *p)
 	return -1;
 }
 
-/* The same for all the time: a handler of page faults may permit what was refused. */
+/* The same for the whole time: a handler of page faults may permit the access meanwhile. */
 static int still_denied_page(const struct pinned *p)
 {
 	unsigned char mask = DENY_READ | (p->writable ? DENY_WRITE : 0);
@@ -125,7 +125,7 @@ static int pin(struct pinned *p)
 	}
 	err = p->way->pin(p->pins, a->addr + p->range.first * SZ_4K, p->range.n * SZ_4K,
 			  p->writable);
-	/* This first, so that what a later change has made of it makes it no quiet time. */
+	/* Read this before the number of changes: if a change alters it, it is not quiet. */
 	p->still_denied = still_denied_page(p);
 	p->started = atomic_load(&a->started);
 	p->quiet = p->started == p->done;
@@ -178,7 +178,7 @@ static int judge_tag(struct pinned *p, unsigned int i, uint64_t tag)
 			     tag);
 	}
 	p->tag[i] = tag;
-	/* New memory that was not yet given its head is there while a change goes on only. */
+	/* New memory has no head yet while a change goes on, and only then. */
 	if (!tag && !p->quiet)
 		return 0;
 	if (a->twins && tag == tag_make(OWNER_ARENA, TWIN, 0))
@@ -221,8 +221,8 @@ static int write_pin(struct pinned *p)
 }
 
 /*
- * Our slots, in memory as the process sees it. By system calls, which fail where the memory has
- * been unmapped or protected meanwhile. False if they do.
+ * Read or write our slots in memory, as the process sees it. False if the memory has been unmapped
+ * or protected meanwhile: system calls then fail where an access would raise a signal.
  */
 static bool memory_access(struct pinned *p, uint64_t *value, bool write)
 {
@@ -240,7 +240,7 @@ static bool memory_access(struct pinned *p, uint64_t *value, bool write)
 	return done == (ssize_t)local.iov_len;
 }
 
-/* While it is quiet, what is written to either is seen in the other. */
+/* While it is quiet, memory and pin must show what is written to the other. */
 static int compare(struct pinned *p)
 {
 	uint64_t seen[MAX_SAMPLE];
@@ -259,7 +259,7 @@ static int compare(struct pinned *p)
 	new_nonces(p);
 	ok = memory_access(p, p->slot, true);
 	if (!ok || !still_quiet(p)) {
-		/* Who knows where that went. */
+		/* We do not know which pages got that. */
 		memset(p->slot, 0, sizeof(p->slot));
 		return 0;
 	}
@@ -280,7 +280,7 @@ static int judge(struct pinned *p)
 {
 	if (look(p))
 		return FAILED;
-	/* While it is not quiet there is less to be learnt: have more rounds instead. */
+	/* If it was not quiet, there is less to check. More rounds are worth more. */
 	if (!p->quiet && rng_below(2))
 		return 0;
 	if (p->writable && (write_pin(p) || look(p)))
@@ -317,7 +317,7 @@ void *registrar_run(void *arg)
 	struct registrar *reg = arg;
 	struct pinned p = {
 		.reg = reg,
-		/* If there are two ways, there is a registrar for each. */
+		/* If both ways are available, each has a registrar. */
 		.way = reg->id && way_module.available() ? &way_module : &way_verbs,
 	};
 

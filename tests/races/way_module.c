@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Pins by the test module, where it is loaded: without RDMA, and so many more in a second.
+ * Pins by the test module, if it is loaded. Without RDMA, there are many more pins in a second.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -2,9 +2,9 @@
 /*
  * Pins that are MRs.
  *
- * The MR under test is the local side of each transfer, with a scatter/gather entry for each page:
- * so the heads of 30 pages go in one packet. An RDMA write gathers from it, an RDMA read scatters
- * into it; the other side is a buffer of ours.
+ * The MR under test is the local side of each transfer, with a scatter/gather entry for each page.
+ * So the heads of 30 pages go in one packet. An RDMA write gathers from the MR, an RDMA read
+ * scatters into it. The remote side is a buffer of ours.
  */
 #define _GNU_SOURCE
 #include <errno.h>
