@@ -15,7 +15,7 @@
 #include "test.h"
 
 #define SYSFS		"/sys/kernel/livepatch/phyr_umem"
-/* The kernel wakes tasks that sleep in what is patched, but only after 15 s. */
+/* The kernel wakes tasks that sleep in a patched function, but only after 15 s. */
 #define PATIENCE_MS	60000.0
 
 int patch_load(const char *module)
@@ -118,6 +118,6 @@ int patch_set(bool in)
 {
 	if (in)
 		return patch_is_in() ? PASSED : put_in();
-	/* It may be on its way out. */
+	/* The patch may be disabled already, but not yet gone. */
 	return (patch_is_in() ? patch_disable() : PASSED) ?: take_out();
 }

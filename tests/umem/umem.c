@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * umem: is what the livepatch makes of ib_umem what it was? See umem.h for the parts.
+ * umem: does ib_umem with the livepatch do what it did without? See umem.h for the parts.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -98,7 +98,7 @@ static void option(int c, const char *arg)
 	pci_device = vendor << 16 | device;
 }
 
-/* Without a device, every test would end as the one before: with ENODEV. */
+/* Without a device, all tests would compare ENODEV with ENODEV. */
 static void check_device(void)
 {
 	static char page[SZ_4K] __attribute__((aligned(SZ_4K)));

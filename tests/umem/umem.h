@@ -4,7 +4,7 @@
  *
  *	umem.c		the program; umems
  *	umem_equal.c	umems of the same memory, one by the kernel's own function and one by ours
- *	umem_errors.c	what must be refused
+ *	umem_errors.c	requests that must be refused
  *	umem_held.c	taking the livepatch out while a task is in it
  *	patch.c		the livepatch
  *
@@ -33,19 +33,19 @@ enum {
 	RELAXED = 1 << 20,		/* ordering */
 };
 
-/* The PCI device that umems are for, or 0: then it is an RDMA device that does no DMA. */
+/* The PCI device that umems are for. 0: they are for an RDMA device that does no DMA. */
 extern uint32_t pci_device;
 
 /* A request for the program's device. */
 struct phyr_umem_test_get umem_request(const void *addr, size_t len, int access);
 /* 0 or an errno. */
 int umem_get(struct phyr_umem_test_get *get);
-/* Any call: 0 or an errno; or FAILED. */
+/* Make any call. The first returns 0 or an errno, the second PASSED or FAILED. */
 int umem_errno(unsigned long cmd, void *args);
 int umem_call(unsigned long cmd, void *args);
 int umem_release(uint32_t id);
 
-/* A file that is read only in page cache of a real file system; -1 after fail(). */
+/* Make a file on a real file system, which tracks dirty pages. Its descriptor; -1 after fail(). */
 int ext4_file(size_t len);
 
 void equal_add_tests(void);

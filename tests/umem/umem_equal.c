@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Umems of the same memory, one by stock and one by phyr, are equal to all who look at them.
+ * Two umems of the same memory, one by stock and one by phyr, must look equal to every user.
  *
  * A test takes umems of several parts of memory of each kind under one function, changes to the
- * other, takes the same again, and compares. All are held at once, so none of the pages can have
- * moved in between. All are released under the function that has not made them. There are two such
- * tests, one that begins with either function. (Not one for each kind: changing takes seconds.)
+ * other, takes the same again, and compares. It holds all umems at once, so that no page can move
+ * in between. It releases each umem under the function that has not made it. There are two such
+ * tests, which begin with different functions. Each goes through all kinds, as a change of
+ * functions takes seconds.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -48,7 +49,7 @@ static int open_at(struct buf *buf, int prot, int flags, int fd)
 	return err;
 }
 
-/* Pages that pinning has to get. */
+/* Pinning is the first to touch these pages. */
 static int open_untouched(struct buf *buf, enum backing_kind backing)
 {
 	(void)backing;
@@ -101,7 +102,7 @@ struct part {
 	const char *name;
 	size_t start, len;
 	int access;
-	uint32_t max_segment;	/* 0 for any; else for a PCI device only */
+	uint32_t max_segment;	/* 0 for any; another value applies to PCI devices only */
 };
 
 static const struct part parts[] = {
@@ -127,7 +128,7 @@ static bool applies(const struct kind *kind, const struct part *part)
 
 /* --- one umem ----------------------------------------------------------------------------- */
 
-/* A umem, and what is to be seen of it. */
+/* A umem, and what a user can see of it. */
 struct taken {
 	bool phyr;
 	struct phyr_umem_test_get get;
@@ -164,7 +165,7 @@ static int take(struct taken *t, char *addr, const struct part *part, bool phyr)
 	t->get = umem_request(addr, part->len, part->access);
 	if (part->max_segment)
 		t->get.max_segment = part->max_segment;
-	/* What the length of an entry can hold, and whole pages. */
+	/* An entry has whole pages, and its length fits into 32 bits. */
 	t->max_segment = t->get.max_segment & ~(SZ_4K - 1);
 	err = umem_get(&t->get);
 	if (err)
@@ -195,7 +196,7 @@ static int check_facts(const struct taken *t)
 	return PASSED;
 }
 
-/* The scatterlist has exactly the pages that are mapped, in this order; so has the DMA side. */
+/* The scatterlist and its DMA side must have exactly the pages that are mapped, in this order. */
 static int check_entries(struct taken *t, const uint64_t *pfn)
 {
 	struct phyr_umem_test_entries list = { .id = t->get.id, .nr = t->get.entries };
@@ -208,7 +209,7 @@ static int check_entries(struct taken *t, const uint64_t *pfn)
 	if (list.nr != t->get.entries || t->get.total_entries < t->get.entries)
 		return fail("%u entries, the end marker is after %u, allocated are %u",
 			    t->get.entries, list.nr, t->get.total_entries);
-	/* Ours has no more to spare than an entry for each cut. (Stock allocates as it appends.) */
+	/* Ours may have at most one unused entry for each cut. Stock allocates as it appends. */
 	if (t->phyr && t->get.total_entries > t->get.entries + t->pages * SZ_4K / t->max_segment)
 		return fail("%u entries, allocated are %u", t->get.entries, t->get.total_entries);
 	for (i = 0; i < list.nr; i++) {
@@ -242,12 +243,12 @@ static int list_blocks(const struct taken *t, uint64_t size, struct phyr_umem_te
 	if (umem_call(PHYR_UMEM_TEST_BLOCKS, list))
 		return FAILED;
 	if (list->nr != list->num)
-		return fail("%llu blocks of %llu bytes, said to be %llu", list->nr, list->size,
+		return fail("%llu blocks of %llu bytes, counted were %llu", list->nr, list->size,
 			    list->num);
 	return PASSED;
 }
 
-/* What the device gets to see behind its addresses. */
+/* Check which memory the device sees at its addresses. */
 static int check_blocks(struct taken *t, const uint64_t *pfn)
 {
 	struct phyr_umem_test_blocks list;
@@ -284,7 +285,7 @@ static int check_copies(const struct taken *t)
 	int i;
 
 	for (i = 0; i < 40; i++) {
-		/* The ends first, then anywhere. */
+		/* Copy at both ends first, then at random places. */
 		off = i < 2 ? 0 : random_u64() % (t->get.len + 1);
 		len = random_u64() % (COPY_MAX + 1);
 		if (i % 2 && t->get.len > len)
@@ -330,13 +331,13 @@ static int check_alone(struct taken *t)
 
 /* --- two umems of the same memory --------------------------------------------------------- */
 
-/* Does the device see memory at its own addresses? Then those of both umems are the same. */
+/* Does the device see memory at its physical addresses? Then both umems have the same ones. */
 static bool same_addresses(const struct taken *t)
 {
 	return !pci_device || t->blocks[0].dma == t->blocks[0].phys;
 }
 
-/* As few entries as there can be. */
+/* The smallest number of entries that is possible. */
 static size_t fewest(const struct taken *t)
 {
 	const struct phyr_umem_test_entry *e = t->entries;
@@ -367,7 +368,7 @@ static int compare_facts(const struct taken *stock, const struct taken *phyr)
 	return PASSED;
 }
 
-/* The same memory behind the same number of blocks of that size. */
+/* Both umems must have the same number of blocks of that size, with the same memory. */
 static int compare_blocks(const struct taken *stock, const struct taken *phyr, uint64_t size)
 {
 	struct phyr_umem_test_block *of_stock, *of_phyr = NULL;
@@ -380,7 +381,7 @@ static int compare_blocks(const struct taken *stock, const struct taken *phyr, u
 	if (!err && list.num != list_phyr.num)
 		err = fail("%llu blocks of %#lx, stock's %llu", list_phyr.num, size, list.num);
 	for (i = 0; i < list.num && !err; i++) {
-		/* The first and the last begin or end where nothing is mapped, perhaps. */
+		/* The first may begin, and the last may end, outside of the memory. */
 		bool inside = size == SZ_4K || (i && i + 1 < list.num);
 
 		if ((same_addresses(stock) && of_stock[i].dma != of_phyr[i].dma) ||
@@ -420,7 +421,7 @@ static int compare_numbers(const struct taken *stock, const struct taken *phyr)
 	return PASSED;
 }
 
-/* What a driver does: choose a page size for the address that it gives out, then fill its table. */
+/* Do what a driver does: choose a page size for an IOVA, then fill a table. */
 static int compare_best(const struct taken *stock, const struct taken *phyr, uint64_t sizes,
 			uint64_t virt)
 {
@@ -428,7 +429,7 @@ static int compare_best(const struct taken *stock, const struct taken *phyr, uin
 
 	if (find_best(stock, sizes, virt, &best) || find_best(phyr, sizes, virt, &best_phyr))
 		return FAILED;
-	/* Behind an IOMMU, either may be lucky with the address that it was given. */
+	/* Behind an IOMMU, either umem may have got a DMA address that is aligned better. */
 	if (best_phyr < best && same_addresses(stock))
 		return fail("the best page size of %#lx is %#lx, stock's %#lx", sizes, best_phyr,
 			    best);
@@ -443,7 +444,7 @@ static int compare(const struct taken *stock, const struct taken *phyr)
 		UINT64_MAX, SZ_4K | SZ_2M | GIB, SZ_4K, 64 * KIB | SZ_4K, SZ_2M, 1, 0,
 	};
 	uint64_t addr = stock->get.addr, phys = stock->blocks[0].phys + addr % SZ_4K;
-	/* The first byte's own address last: by the place in its page, pages are uncharged. */
+	/* The region's own address is the last: the release uncharges pages by this IOVA. */
 	uint64_t virt[] = { 0, phys, phys + SZ_2M, addr + SZ_4K, addr + 1, UINT64_MAX, addr };
 	size_t i, j;
 
@@ -539,7 +540,7 @@ static int test_equal(const void *arg)
 		err = kinds[i].open(&set[i].buf, kinds[i].backing);
 	}
 	err = err ?: take_all(set, first);
-	/* Not before, as pinning should be what touches some of the memory first. */
+	/* Not before, as pinning should be the first to touch some of the memory. */
 	for (i = 0; i < ARRAY_SIZE(kinds) && !err; i++)
 		if (!kinds[i].read_only)
 			buf_fill(&set[i].buf, i);
@@ -554,7 +555,7 @@ static int test_equal(const void *arg)
 	return err;
 }
 
-/* The whole of a 1 GiB page is one entry, on the side of the device too. */
+/* A whole 1 GiB page must be one entry, also on the DMA side. */
 static int test_one_entry(const void *arg)
 {
 	static const struct part all = { "all", 0, GIB, WRITABLE, 0 };
@@ -565,7 +566,7 @@ static int test_one_entry(const void *arg)
 	(void)arg;
 	if (patch_set(true) || buf_open(&buf, BACKING_HUGE1G, LEN))
 		return FAILED;
-	/* The page that the buffer begins in. */
+	/* This is the start of the page in which the buffer begins. */
 	err = take(&phyr, buf.addr + LEN / 2 - GIB, &all, true);
 	if (!err && (phyr.get.entries != 1 || phyr.get.dma_entries != 1))
 		err = fail("%u entries, %u for DMA", phyr.get.entries, phyr.get.dma_entries);
@@ -590,7 +591,7 @@ static int count_dirty(const char *addr, size_t step, size_t *dirty)
 	return PASSED;
 }
 
-/* Folios that a device may have written to are dirty once they are released, and no others. */
+/* The release must mark folios dirty that a device may have written to, and no others. */
 static int test_dirty(const void *arg)
 {
 	static const struct {

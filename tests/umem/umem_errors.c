@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What must be refused is refused as by stock, costs nothing, and where several things are wrong it
- * is the same one that is told.
+ * Requests that must be refused. phyr must return the same error as stock, also if several things
+ * are wrong, and nothing may stay charged or pinned.
  *
- * Each case is tried some times under stock, then under phyr: the errors must be the same, and for
- * those that this file knows, the one it knows. Some cases run in a child that has limited itself.
+ * A test tries each case some times under stock, then under phyr. Both must return the error that
+ * this file expects, or the same one if it expects none. Some cases run in a child with limits.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,8 +30,8 @@ enum { PAGES = 64, TIMES = 8 };
 enum { TYPE_DMABUF = 0, TYPE_VA = 1, TYPE_UNKNOWN = 77 };
 
 /*
- * The places that cases are about, made once: pages for reading and writing, with a hole of no
- * memory behind.
+ * The memory that cases are about, which is mapped once. Behind the pages at "good", which can be
+ * read and written, there is a hole ("none").
  */
 static char *good;
 static char *none, *no_access, *read_only, *file;
@@ -43,7 +43,7 @@ struct error_case {
 	size_t off, len;
 	int access;
 	int expect;
-	/* A child with this limit, and not above the law. */
+	/* The limit of a child without CAP_IPC_LOCK. */
 	enum { NO_LIMIT, LIMIT_64K, LIMIT_NOTHING } limit;
 };
 
@@ -81,13 +81,13 @@ static const struct error_case cases[] = {
 	{ "limit of nothing, wraps around", NULL, -1, 2, WRITABLE, EINVAL, LIMIT_NOTHING },
 };
 
-/* Descriptors. Drivers ask by them on newer kernels only: on others all are EOPNOTSUPP. */
+/* Buffer descriptors. Only newer kernels have them; on others all cases are EOPNOTSUPP. */
 static const struct desc_case {
 	const char *name;
 	uint32_t type, flags;
 	int *fd;
 	size_t len;
-	int expect;		/* or -1: as stock has it */
+	int expect;		/* -1: the same as stock */
 } desc_cases[] = {
 	{ "addresses", TYPE_VA, 0, NULL, SZ_4K, 0 },
 	{ "addresses, no byte", TYPE_VA, 0, NULL, 0, EINVAL },
@@ -99,7 +99,7 @@ static const struct desc_case {
 	{ "dma-buf, too long", TYPE_DMABUF, 0, &udmabuf, SZ_4K << 20, -1 },
 };
 
-/* 0 or an errno; the same each time, or FAILED. */
+/* Returns 0 or an errno, or FAILED if it is not the same each time. */
 static int get_and_release(struct phyr_umem_test_get ask)
 {
 	struct phyr_umem_test_get get;
@@ -132,7 +132,7 @@ static void obey_limit(const struct error_case *c)
 		_exit(255);
 }
 
-/* In a child: its memory is a copy of ours. Errnos fit into an exit status. */
+/* A child has a copy of our memory. Its exit status is the errno. */
 static int in_child(const struct error_case *c)
 {
 	pid_t pid = fork();
@@ -165,7 +165,7 @@ static int try_desc(const struct desc_case *c)
 	get.desc_flags = c->flags;
 	get.desc_fd = c->fd ? *c->fd : -1;
 	if (c->type == TYPE_DMABUF)
-		get.addr = 0;	/* where in it */
+		get.addr = 0;	/* the offset in the dma-buf */
 	return get_and_release(get);
 }
 
@@ -220,7 +220,7 @@ static int begin(void)
 }
 
 /*
- * Memory that is pinned, but has no place in the addresses that the device has: the last thing
+ * The device has too few addresses to map memory that was pinned already. This is the last step
  * that can fail.
  */
 static int try_without_room(void)
@@ -249,7 +249,7 @@ static int test_errors(const void *arg)
 	return err;
 }
 
-/* A dma-buf of memory that this process has. */
+/* Make a dma-buf of this process's memory. */
 static int make_udmabuf(void)
 {
 	int control = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
@@ -269,7 +269,7 @@ static int make_udmabuf(void)
 
 static bool desc_applies(const struct desc_case *c)
 {
-	/* A device without DMA cannot attach to one, which the kernel warns of. */
+	/* A device without DMA cannot attach to a dma-buf, and the kernel warns if it tries. */
 	return !(c->fd && !pci_device);
 }
 
@@ -317,7 +317,7 @@ static int test_no_room(const void *arg)
 	return patch_set(true) ?: judge("no room", stock, try_without_room(), ENOMEM);
 }
 
-/* A livepatch of a function that drivers do not call must not come in. */
+/* A livepatch of a function that drivers do not call must not load. */
 static int test_wrong_function(const void *arg)
 {
 	int err;
@@ -329,7 +329,7 @@ static int test_wrong_function(const void *arg)
 	if (err != EOPNOTSUPP)
 		return fail("loading it ends with %s, should be EOPNOTSUPP", errno_name(err));
 	if (!access("/sys/kernel/livepatch/phyr_umem_wrong", F_OK))
-		return fail("the kernel has the livepatch all the same");
+		return fail("the kernel has the livepatch, but should not");
 	return PASSED;
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Taking the livepatch out while a task is in it: the kernel must see that, and keep the module
- * until the task has left. A fault that userfaultfd holds up keeps the task there for as long as we
- * like.
+ * The livepatch is taken out while a task is in it. The kernel must see the task, and keep the
+ * module until the task has left. A fault that we hold up by userfaultfd keeps the task there.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,7 +18,7 @@
 #include "pattern.h"
 #include "umem.h"
 
-/* The kernel looks at all tasks at once, and then each second. */
+/* The kernel checks all tasks at once, and again each second. We wait for some of these checks. */
 #define LOOKS_MS	3500.0
 #define FAULT_MS	10000
 
@@ -64,7 +63,7 @@ static int await_fault(struct held *h)
 	return poll(&poll_fd, 1, FAULT_MS) == 1 ? PASSED : fail("no fault has come");
 }
 
-/* 1: it may be in our function; 0: it is not any more; -1: nobody is, the patch is out. */
+/* 1: the task may be in our function; 0: it is not any more; -1: no task is, the patch is out. */
 static int task_state(pid_t tid)
 {
 	char path[64];
@@ -115,7 +114,7 @@ static int hold(struct held *h)
 		die("cannot start a thread");
 	err = await_fault(h) ?: patch_disable() ?:
 	      check_kept(__atomic_load_n(&h->tid, __ATOMIC_ACQUIRE));
-	/* Else the thread would stay there for good. */
+	/* Without this, the thread would stay there for ever. */
 	err = let_go(h) ?: err;
 	pthread_join(thread, NULL);
 	if (h->result)
@@ -130,7 +129,7 @@ static int test_held(const void *arg)
 
 	(void)arg;
 	err = buf_open(&h.buf, BACKING_4K, SZ_4K);
-	/* Not there yet. */
+	/* The page must be missing. */
 	if (!err && madvise(h.buf.addr, SZ_4K, MADV_DONTNEED))
 		err = fail("MADV_DONTNEED: %m");
 	err = err ?: hold(&h);

@@ -2,14 +2,14 @@
 /*
  * umem_toggle: the livepatch goes in and out while memory is registered, used and released.
  *
- * Some threads have regions of memory of several kinds. Each takes a region at random, registers it
- * if it is not, else moves data through it, both ways, or releases it: so regions live across
- * toggles. Every page of a region is a pattern, with a number of its own that changes whenever the
- * page is written to, so that what comes from elsewhere, too late, or not at all, is seen: in
- * what a transfer brings, and in memory at the end. Meanwhile the patch is toggled every 100 ms,
- * or as fast as the kernel can.
+ * Some threads have regions of memory of several kinds. A thread chooses a region at random. If the
+ * region is not registered, it registers it; else it moves data to or from it, or releases it. So
+ * regions live across toggles. Every page of a region has a pattern with a seed that changes at
+ * each write. So the checks, after each transfer and at the end, find data that come from
+ * elsewhere, too late, or not at all. Meanwhile the patch is toggled every 100 ms, or as fast as
+ * the kernel can.
  *
- * The runner sees to it that at the end all is unpinned and uncharged.
+ * The runner checks that all is unpinned and uncharged at the end.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -33,7 +33,7 @@ static unsigned int seconds = 60;
 static atomic_bool over;
 static atomic_uint toggles;
 
-/* Memory that is registered at times. */
+/* A region, which is registered at times. */
 struct slot {
 	struct buf buf;
 	struct ibv_mr *mr;
@@ -47,13 +47,13 @@ struct worker {
 	struct pair pair;
 	struct slot slot[SLOTS];
 	struct ibv_mr *scratch_mr;
-	char *scratch;			/* CHUNK_PAGES of them, registered all the time */
+	char *scratch;			/* CHUNK_PAGES pages, registered all the time */
 	uint64_t random;
 	int err;
 	unsigned long registered, transfers, crossed;	/* counts */
 };
 
-/* Each thread has numbers of its own. */
+/* Each thread has its own sequence of random numbers. */
 static uint64_t draw(struct worker *w, uint64_t below)
 {
 	w->random ^= w->random << 13;
@@ -118,7 +118,7 @@ static int register_slot(struct worker *w, struct slot *s)
 {
 	size_t start = draw(w, 2) * 17;
 
-	/* With its ends inside pages or not: transfers never reach the first page and the last. */
+	/* The ends may be inside pages, as transfers never reach the first page and the last. */
 	s->mr = mr_reg(s->buf.addr + start, REGION - 2 * start, ACCESS_ALL);
 	s->toggles = atomic_load(&toggles);
 	w->registered++;
@@ -199,8 +199,8 @@ static int toggle_until_over(void)
 	int err = PASSED;
 
 	/*
-	 * Before the others. Older kernels rewrite each call of cond_resched() when a change-over
-	 * begins and when it ends, some thousands of them, and do so in the name of this thread.
+	 * This thread must run before the others. When a change-over begins and when it ends, older
+	 * kernels rewrite each call of cond_resched(), some thousands of them, in this thread.
 	 */
 	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &first))
 		return fail("cannot have real-time priority");
