@@ -3,16 +3,16 @@
  * A machine for kernel/core/pagetable.c: page tables and pages in a process's own
  * memory, with as many levels of tables as a test asks for.
  *
- * Levels that the machine does not have are folded at run time, as on riscv64:
- * the functions that go down a level return the address of what they were given,
- * which is the caller's copy of an entry. Nothing here is like x86 on purpose.
+ * Levels that the machine does not have are folded at run time, as on riscv64. The
+ * function that goes down a folded level returns the address of its argument, which
+ * is the caller's copy of an entry. The machine differs from x86 on purpose.
  */
 #ifndef MMU_H
 #define MMU_H
 
 #include "shim.h"
 
-/* 2 to 5; 4 KiB pages, 512 entries in a table. */
+/* 2 to 5. Pages have 4 KiB, tables 512 entries. */
 extern unsigned int mmu_levels;
 
 #define PMD_SHIFT 21
@@ -23,7 +23,7 @@ extern unsigned int mmu_levels;
 #define PUD_MASK (~((1UL << PUD_SHIFT) - 1))
 #define TASK_SIZE_MAX (1UL << 56)
 
-/* An entry is a table's address or a page's number << 12, and these. */
+/* An entry is a table's address or a page's number << 12, with these bits. */
 enum {
 	ENTRY_PRESENT = 1 << 0,
 	ENTRY_LEAF = 1 << 1,
@@ -44,7 +44,7 @@ struct mm_struct {
 	pgd_t *pgd;
 };
 
-/* A page, which is its folio if it is the first of one. */
+/* A page. The first page of a folio is the folio, too. */
 struct page {
 	struct page *head;
 	unsigned int order;	/* of the folio; in its first page */
@@ -78,7 +78,7 @@ extern struct page mmu_pages[];
 /* Called before an entry of a table is read, if set. */
 extern void (*mmu_before_pte)(pte_t *ptep);
 
-/* How a level's entries read, where it is there; folded, there is always a next level. */
+/* How to read the entries of each level. A folded level always has a next level. */
 #define MMU_TABLE(entry) ((void *)((entry).val & PAGE_MASK))
 #define MMU_PFN(entry) ((entry).val >> PAGE_SHIFT)
 #define MMU_INDEX(addr, shift) ((addr) >> (shift) & 511)

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The kernel's scatterlists for the unit tests; strict where the kernel is not.
+ * The kernel's scatterlists for the unit tests, with checks that the kernel does not make.
  */
 #include <malloc.h>
 #include <string.h>
 
 #include <linux/scatterlist.h>
 
-/* A chunk of the list that nents entries are left for. */
+/* The size of the list's next chunk, if nents entries are left. */
 static unsigned int chunk_size(unsigned int nents)
 {
 	return min(nents, SG_MAX_SINGLE_ALLOC);
 }
 
-/* Chunks must be of the sizes that the kernel frees by, which it learns from a number alone. */
+/* The kernel frees chunks by the number of entries alone. Their sizes must follow from it. */
 static void free_chunks(struct scatterlist *chunk, unsigned int left)
 {
 	struct scatterlist *next;
@@ -41,7 +41,7 @@ int sg_alloc_table(struct sg_table *table, unsigned int nents, int gfp)
 		size = chunk_size(left);
 		chunk = shim_alloc(size * sizeof(*chunk));
 		if (!chunk) {
-			/* What was kept for the link is an entry, then. */
+			/* The place for the link counts as an entry then. */
 			free_chunks(table->sgl, before ? nents - left + 1 : 0);
 			*table = (struct sg_table){};
 			return -ENOMEM;

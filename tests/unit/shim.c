@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What the unit tests share: memory that can run out, and numbers; see shim.h.
+ * What the unit tests share: memory that can run out, and random numbers; see shim.h.
  */
 #include <malloc.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The little of the kernel that kernel/core/{array,builder,dma_list,sgtable}.c use, for
- * running them in a process. The headers in linux/ here all lead to this one.
+ * The few parts of the kernel that kernel/core/{array,builder,dma_list,sgtable}.c use, so that
+ * they run in a process. The headers in linux/ all include this one.
  *
  * Memory comes from malloc(); fail_alloc_after makes it run out.
  */
@@ -60,9 +60,9 @@ struct mm_struct;
 #define cond_resched() ((void)0)
 #define GFP_KERNEL 0
 
-/* Allocations that still succeed, if not negative. */
+/* If this is not negative, so many more allocations succeed. */
 extern long fail_alloc_after;
-/* Blocks not freed yet, their bytes, and the most of these that there ever were. */
+/* Blocks that are not freed yet, their bytes, and the most bytes that there ever were. */
 extern long allocated;
 extern size_t allocated_bytes;
 extern size_t allocated_peak;
@@ -77,7 +77,7 @@ u64 next_random(u64 *state);
 #define array_size(nr, size) \
 	((size) && (nr) > SIZE_MAX / (size) ? SIZE_MAX : (nr) * (size))
 
-/* For threads, and for the sanitizer that looks at them. */
+/* For threads, and for the thread sanitizer. */
 #define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define smp_rmb() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define smp_load_acquire(place) __atomic_load_n(place, __ATOMIC_ACQUIRE)

@@ -3,9 +3,8 @@
  * Unit tests of the phyr array and its builder (kernel/core/array.c and
  * builder.c, the same source that phyr.ko is built from).
  *
- * The reference is the plainest thing that can be right: a list of pages, in
- * order, each with its physical address. Whatever a test builds from that list,
- * every byte that it asks for must be where the list says.
+ * The model is a list of pages, in order, each with its physical address. Tests
+ * build arrays from such lists. Every byte must be where the list says.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +41,7 @@ static struct model new_model(unsigned long start, size_t len)
 	return model;
 }
 
-/* Physical address of the page'th page, of folios of folio_pages pages that lie anywhere. */
+/* Fill the model with folios of folio_pages pages, at random addresses. */
 static void fill_folios(struct model *model, unsigned long folio_pages, u64 seed)
 {
 	unsigned long first = model->start >> PAGE_SHIFT;
@@ -103,12 +102,12 @@ static void check_offset(const struct phyr_array *array, const struct model *mod
 	assert_true(phyr.len > 0);
 	assert_true(phyr.len <= model->len - offset);
 	assert_int_equal(phyr.addr, model_find(model, offset));
-	/* All that it says is contiguous must be. */
+	/* All bytes that it reports as contiguous must be contiguous. */
 	last = offset + phyr.len - 1;
 	assert_int_equal(phyr.addr + phyr.len - 1, model_find(model, last));
 }
 
-/* An iteration that begins at an offset within a run: its rest, then what follows. */
+/* An iteration that begins inside a run must give the rest of the run, then the next run. */
 static void check_seek(const struct phyr_array *array, size_t offset, const struct phyr *run,
 		       struct phyr_iter behind)
 {
@@ -129,7 +128,7 @@ static void check_seek(const struct phyr_array *array, size_t offset, const stru
 	assert_int_equal(sought.len, next.len);
 }
 
-/* The runs as they must be: maximal, in order, covering the region. */
+/* The runs must be as long as possible, in order, and cover the region. */
 static void check_runs(const struct phyr_array *array, const struct model *model)
 {
 	size_t largest = 0, smallest = SIZE_MAX, done = 0;
@@ -177,7 +176,7 @@ static void check_all(const struct phyr_array *array, const struct model *model)
 	assert_int_equal(phyr_array_find(array, SIZE_MAX).len, 0);
 	check_runs(array, model);
 
-	/* What builder.c promises of memory. */
+	/* builder.c promises to use no more memory than this. */
 	assert_true(array->table_bytes <= 16 * array->nr);
 	assert_true(array->table_bytes <= 8 * (model->pages + 1));
 }
@@ -227,7 +226,7 @@ static void test_uniform(void **state)
 
 			fill_folios(&model, folio_pages[f], f + 1);
 			build(&array, &model, 512);
-			/* Found by a shift, and with one entry for each folio. */
+			/* A shift finds the entry, and each folio has one. */
 			assert_true(array.shift >= PAGE_SHIFT);
 			assert_true(array.table_bytes <= 8 * (array.nr + 1));
 			check_all(&array, &model);
@@ -253,8 +252,8 @@ static void test_1g_of_2m_is_small(void **state)
 }
 
 /*
- * Where the region's first byte has a lower address in memory than in its
- * block, the block begins before physical address 0. A user can make blocks of
+ * If the physical address of the region's first byte is lower than its offset in
+ * its block, the block begins before physical address 0. A user can make blocks of
  * any size, by mapping two pages around a round address.
  */
 static void test_first_block_before_zero(void **state)
@@ -278,7 +277,7 @@ static void test_first_block_before_zero(void **state)
 	}
 }
 
-/* The same with whole folios: low in memory, and just below a multiple of 1 GiB for the user. */
+/* The same with a whole folio, low in memory and just below a multiple of 1 GiB for the user. */
 static void test_low_folio(void **state)
 {
 	struct model model = new_model(USER + SZ_1G - SZ_2M, SZ_1G + SZ_2M);
@@ -292,7 +291,7 @@ static void test_low_folio(void **state)
 	free(model.page);
 }
 
-/* Runs of all lengths: 1 to max_pages pages. */
+/* Fill the model with runs of all lengths from 1 to max_pages pages. */
 static void fill_ragged(struct model *model, unsigned long max_pages, u64 seed)
 {
 	unsigned long i, left = 0;
@@ -309,7 +308,7 @@ static void fill_ragged(struct model *model, unsigned long max_pages, u64 seed)
 	}
 }
 
-/* Shapes that nobody thought of. */
+/* Regions of random shapes. */
 static void test_random_regions(void **state)
 {
 	u64 random = 20240607;
@@ -360,7 +359,7 @@ static u64 short_run(unsigned long page)
 	return (5000000 - 2 * page) << PAGE_SHIFT;
 }
 
-/* One long run and many short ones, at either end: what buckets are worst at. */
+/* One long run, and many short ones behind or before it: the worst case for buckets. */
 static void test_lopsided(void **state)
 {
 	struct model model = new_model(USER + 5, 3000 * PAGE_SIZE);
@@ -376,7 +375,7 @@ static void test_lopsided(void **state)
 	free(model.page);
 }
 
-/* What is added piecemeal and what is added whole gives the same array. */
+/* Folios that are added page by page must give the same array as whole ones. */
 static void test_merge(void **state)
 {
 	struct model model = new_model(USER + 77, 4 * SZ_2M);
@@ -407,7 +406,7 @@ static void test_aliased(void **state)
 	free(model.page);
 }
 
-/* Memory runs out at each allocation in turn; what was built can be taken back whole. */
+/* Each allocation fails in turn. All runs that were added until then must come back. */
 static void test_no_memory(void **state)
 {
 	struct model model = new_model(USER + 1, 3000 * PAGE_SIZE);
@@ -463,7 +462,7 @@ static void test_block_array(void **state)
 	assert_int_equal(phyr_array_begin_blocks(&array, 0), -EINVAL);
 	assert_int_equal(phyr_array_begin_blocks(&array, 63), -EINVAL);
 
-	/* Refilled with blocks of another size, as a fast-registration MR is. */
+	/* Refill the array with blocks of another size, as a fast-registration MR does. */
 	for (i = 9; i <= 21; i += 4) {
 		u64 size = 1UL << i;
 
@@ -485,7 +484,7 @@ static void test_block_array(void **state)
 		assert_int_equal(phyr_array_find(&array, 3 * size - 150).len, 0);
 	}
 
-	/* Full is full; and a length that was not given blocks is not believed. */
+	/* A full array takes no more blocks. A length is cut to that of the blocks. */
 	assert_int_equal(phyr_array_begin_blocks(&array, 12), 0);
 	for (i = 0; i < 4; i++)
 		assert_int_equal(phyr_array_add_block(&array, SZ_1G + 4 * SZ_2M * i), 0);

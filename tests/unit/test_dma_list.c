@@ -2,9 +2,9 @@
 /*
  * Unit tests of kernel/core/dma_list.c: entries and blocks of a DMA list.
  *
- * The reference is a list of pages, in order, each with its DMA address. From
- * it follows where each byte is; what entries and blocks must be is asked page
- * by page, in the plainest words that define them.
+ * The model is a list of pages, in order, each with its DMA address. So it has the
+ * address of each byte. Tests check entries and blocks page by page, against their
+ * definitions.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,7 +36,7 @@ static u64 model_find(const struct model *model, size_t offset)
 	return model->page[at >> PAGE_SHIFT] + (at & ~PAGE_MASK);
 }
 
-/* Offset of the first byte behind that page. */
+/* Offset of the first byte behind the page that a byte is in. */
 static size_t page_end(const struct model *model, size_t offset)
 {
 	size_t at = (model->start & ~PAGE_MASK) + offset;
@@ -63,8 +63,9 @@ static void set_region(struct model *model, unsigned long start, size_t len)
 }
 
 /*
- * Ranges of up to so many pages. As IOMMUs and large pages have it, some begin
- * like the user's address modulo some power of two, and some end at one.
+ * Fill the model with ranges of up to so many pages. As with IOMMUs and large pages,
+ * some agree with the user's address modulo a power of two, and some end at a multiple
+ * of one.
  */
 static void fill_random(struct model *model, unsigned long max_pages, u64 *random)
 {
@@ -113,7 +114,7 @@ static void check_longest(const struct model *model, const struct phyr_dma_list 
 
 	if (end == range_end(model, end - 1) || !(next & list->boundary))
 		return;
-	/* Below two pages, to the byte; else as many whole pages as will do. */
+	/* A segment below two pages is used to the byte. Else an entry ends with a page. */
 	if (list->max_segment < 2 * PAGE_SIZE) {
 		assert_int_equal(entry->len, list->max_segment);
 	} else {
@@ -196,7 +197,7 @@ static void test_entries_counted(void **state)
 	assert_int_equal(check_entries(&model, &list, 4096, ULONG_MAX), 1024);
 	phyr_array_free(&list.ranges);
 
-	/* Neither the region nor the address begins with a page, or a boundary. */
+	/* Neither the region nor its address begins at a page or a boundary. */
 	set_region(&model, USER + 100, SZ_2M);
 	fill_one(&model, 5 * SZ_1M + 3 * PAGE_SIZE);
 	new_list(&list, &model);
@@ -205,7 +206,7 @@ static void test_entries_counted(void **state)
 	assert_int_equal(check_entries(&model, &list, 65536, ULONG_MAX), 33);
 	phyr_array_free(&list.ranges);
 
-	/* Across an address that 32 bits do not hold, and at the end of all. */
+	/* One region crosses 4 GiB, another ends at the last address. */
 	set_region(&model, USER, SZ_2M);
 	fill_one(&model, 0xffffffff - SZ_1M + 1);
 	new_list(&list, &model);
@@ -222,7 +223,7 @@ static void test_entries_counted(void **state)
 
 /* --- blocks --- */
 
-/* Where the block that a byte is in would have to be, for that byte to be right. */
+/* The address that the block of a byte must have, so that the byte has its address. */
 static u64 block_of(const struct model *model, size_t offset, unsigned long size, u64 iova)
 {
 	return model_find(model, offset) - ((iova + offset) & (size - 1));
@@ -251,7 +252,7 @@ static u64 count_blocks(const struct model *model, unsigned long size, u64 iova)
 	return (iova + model->len - 1) / size - iova / size + 1;
 }
 
-/* The largest of the sizes that will do, but none larger than one that needs a single block. */
+/* The largest size that will do, but none larger than the first that needs a single block. */
 static unsigned long model_best(const struct model *model, unsigned long sizes, u64 iova)
 {
 	unsigned long best = 0;
@@ -287,7 +288,7 @@ static void check_blocks(const struct model *model, const struct phyr_dma_list *
 	assert_int_equal(phyr_dma_nr_blocks(list, size, iova), nr);
 }
 
-/* All sizes that a page table may have, or some. */
+/* Choose sizes: all from a page on, those of a CPU, all, or random ones. */
 static unsigned long random_sizes(u64 *random)
 {
 	switch (next_random(random) % 4) {
@@ -302,7 +303,7 @@ static unsigned long random_sizes(u64 *random)
 	}
 }
 
-/* The user's address, or one that is like it in its low bits, or any. */
+/* Choose an IOVA: the user's address, one with the same low bits, or a random one. */
 static u64 random_iova(const struct model *model, u64 *random)
 {
 	unsigned int bits = PAGE_SHIFT + next_random(random) % 24;
@@ -350,14 +351,14 @@ static void test_blocks_random(void **state)
 			none += !best;
 			single += best && count_blocks(&model, best, iova) == 1;
 		}
-		/* These always do, where the IOVA is the user's address. */
+		/* These sizes always work if the IOVA is the user's address. */
 		check_blocks(&model, &list, PAGE_SIZE, model.start);
 		if (model.len < 100000)
 			check_blocks(&model, &list, 512, model.start);
 		phyr_array_free(&list.ranges);
 	}
 	assert_int_equal(allocated, 0);
-	/* What was tried was not all alike. */
+	/* The cases must have been of all sorts. */
 	assert_true(above_page > 300 && none > 50 && single > 50);
 }
 
@@ -386,7 +387,7 @@ static void test_blocks_counted(void **state)
 	assert_int_equal(phyr_dma_best_block(&list, ~0UL, ULONG_MAX - 2 * SZ_2M + 1), SZ_2M);
 	phyr_array_free(&list.ranges);
 
-	/* One range: the smallest size that has all of it in one block. */
+	/* For one range, the best size is the smallest that holds all of it in one block. */
 	set_region(&model, USER + 100, SZ_1M);
 	fill_one(&model, 64 * SZ_2M);
 	new_list(&list, &model);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What one thread maps to an array of blocks, another finds, without a lock between them: the
- * look-up itself must order what it reads (include/phyr/phyr.h, kernel/core/array.c).
+ * One thread maps blocks to an array, and another finds them, without a lock between the threads.
+ * The look-up itself must order its reads (include/phyr/phyr.h, kernel/core/array.c).
  *
- * Whether it does, gcc's thread sanitizer says, whatever this CPU does: it knows of
- * accesses that nothing orders, and ends the program. What is found is checked as well.
+ * gcc's thread sanitizer finds accesses that nothing orders, whatever this CPU does, and ends the
+ * program. The test also checks what the look-ups find.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -32,7 +32,7 @@ static void *map_blocks(void *arg)
 	unsigned long i;
 	int err;
 
-	/* (Not in an assert(), which a release has none of.) */
+	/* These calls are not in an assert(), since release builds leave asserts out. */
 	err = phyr_array_begin_blocks(array, SHIFT);
 	for (i = 0; i < BLOCKS; i++)
 		err = err ?: phyr_array_add_block(array, block_addr(i));
@@ -42,7 +42,7 @@ static void *map_blocks(void *arg)
 	return NULL;
 }
 
-/* The last byte first: it comes with the length. */
+/* Look for the last byte first: it is found as soon as the array has its length. */
 static void find_all(const struct phyr_array *array)
 {
 	size_t len = (BLOCKS << SHIFT) - SKEW, at;

@@ -3,9 +3,9 @@
  * Unit tests of kernel/core/pagetable.c, the same source that phyr.ko is built
  * from, on machines with two to five levels of page tables (mmu.h).
  *
- * Each test runs for each number of levels. Where a level is folded, whatever
- * keeps the address of a copy of an entry longer than the copy lives is found by
- * the address sanitizer (detect_stack_use_after_return).
+ * Each test runs for each number of levels. On a folded level, the code may keep the
+ * address of a copy of an entry, but no longer than the copy lives: the address
+ * sanitizer finds that (detect_stack_use_after_return).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,7 +52,7 @@ static void *new_table(void)
 
 static const unsigned int shift_of[] = { 12, 21, 30, 39, 48 };
 
-/* The entry for addr at a level, counted from 0 for base pages. Tables on the way are made. */
+/* Find the entry for addr at a level; level 0 has base pages. Make the tables on the way. */
 static u64 *entry_of(unsigned long addr, unsigned int level)
 {
 	u64 *table = (u64 *)mm.pgd, *entry;
@@ -129,7 +129,7 @@ static void test_nothing(void **state)
 	assert_int_equal(look(USER, USER + SZ_2M, &nr), PHYR_SEES_NO_TABLE);
 	assert_int_equal(look(TASK_SIZE_MAX, TASK_SIZE_MAX + SZ_2M, &nr), PHYR_SEES_NO_TABLE);
 	assert_int_equal(phyr_pages_mapped(&mm, USER, USER + SZ_2M, mmu_pages, true, false), 0);
-	/* In a table with others. */
+	/* The table has other entries, but none here. */
 	map_pages(USER, mmu_pages, 1, ENTRY_WRITE);
 	assert_int_equal(look(USER + PAGE_SIZE, USER + SZ_2M, &nr), PHYR_SEES_NOTHING);
 }
@@ -144,12 +144,12 @@ static void test_base_pages(void **state)
 	assert_int_equal(nr, 511);
 	assert_int_equal(look(USER, USER + 3 * PAGE_SIZE, &nr), PHYR_SEES_BASE_PAGES);
 	assert_int_equal(nr, 3);
-	/* Up to a large folio. */
+	/* Base pages end at a large folio. */
 	map_pages(USER + 64 * PAGE_SIZE, make_folio(512, 4), 16, ENTRY_WRITE);
 	assert_int_equal(look(USER, USER + SZ_2M, &nr), PHYR_SEES_BASE_PAGES);
 	assert_int_equal(nr, 64);
 	assert_int_equal(look(USER + 64 * PAGE_SIZE, USER + SZ_2M, &nr), PHYR_SEES_FOLIO);
-	/* What was swapped out counts as base pages. */
+	/* A page that was swapped out counts as a base page. */
 	*entry_of(USER, 0) = ENTRY_SWAP;
 	assert_int_equal(look(USER, USER + SZ_2M, &nr), PHYR_SEES_BASE_PAGES);
 }
@@ -187,9 +187,9 @@ static void test_in_table(void **state)
 	assert_int_equal(mapped(at, USER + SZ_2M, folio, true, false), 32);
 	assert_int_equal(mapped(at + 5 * PAGE_SIZE, USER + SZ_2M, folio + 5, true, false), 27);
 	assert_int_equal(mapped(at, at + 7 * PAGE_SIZE, folio, true, false), 7);
-	/* Another page is there. */
+	/* Another page is mapped there. */
 	assert_int_equal(mapped(at, USER + SZ_2M, folio + 1, true, false), 0);
-	/* Up to a page that is not to be had. */
+	/* The count ends at a page that cannot be pinned. */
 	map_at(at + 20 * PAGE_SIZE, 0, folio + 20, ENTRY_WRITE | ENTRY_PROTNONE);
 	assert_int_equal(mapped(at, USER + SZ_2M, folio, true, false), 20);
 	map_at(at + 9 * PAGE_SIZE, 0, folio + 9, 0);
@@ -212,7 +212,7 @@ static void test_read_only(void **state)
 	assert_int_equal(mapped(USER, USER + SZ_2M, folio, false, true), 16);
 }
 
-/* Entries that say of themselves how many are alike. */
+/* Entries with a hint of how many are alike. */
 static void test_contiguous(void **state)
 {
 	struct page *folio = make_folio(64, 6);
@@ -224,7 +224,7 @@ static void test_contiguous(void **state)
 	assert_int_equal(mapped(USER, USER + 21 * PAGE_SIZE, folio, true, false), 21);
 	map_pages(USER + 32 * PAGE_SIZE, folio + 32, 16, 0);
 	assert_int_equal(mapped(USER, USER + SZ_2M, folio, true, false), 32);
-	/* Each page of an anonymous folio is exclusive or not. */
+	/* Each page of an anonymous folio can be exclusive or not. */
 	map_pages(USER, folio, 64, ENTRY_CONT);
 	folio[37].exclusive = false;
 	assert_int_equal(mapped(USER, USER + SZ_2M, folio, false, false), 37);
@@ -270,7 +270,7 @@ static void test_many_leaves(void **state)
 	unsigned long i, nr = (phyr_table_end(USER, PMD_SHIFT) - USER) >> PMD_SHIFT;
 
 	(void)state;
-	/* Where the second level is folded, each leaf is its own table's only entry. */
+	/* If the second level is folded, each leaf is the only entry of its table. */
 	assert_int_equal(nr, mmu_levels < 3 ? 1 : 512);
 	nr = min(nr, 3);
 	for (i = 0; i < 3; i++) {
@@ -300,7 +300,7 @@ static void test_many_giants(void **state)
 	assert_int_equal(nr, mmu_levels < 4 ? 1 : 512 - 0x17f);
 	nr = min(nr, 2);
 	for (i = 0; i < 2; i++) {
-		/* (They overlap, but only the first page of each matters.) */
+		/* The folios overlap, but only the first page of each matters. */
 		pages[i] = make_folio(i, 18);
 		map_at(USER + i * SZ_1G, 2, pages[i], ENTRY_WRITE);
 	}
@@ -328,7 +328,7 @@ static void test_many_in_table(void **state)
 
 static u64 *moved;
 
-/* mremap() moves the table as it is read. */
+/* mremap() moves the table while it is being read. */
 static void move_table(pte_t *ptep)
 {
 	(void)ptep;

@@ -4,7 +4,7 @@
  * from): the entries, what happens to pins when memory runs out, and how much memory it takes
  * at most to make one.
  *
- * Memory is runs of equal length that never touch each other, from page number 1 on.
+ * A region has runs of equal length that never touch each other, from page number 1 on.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,7 +78,7 @@ static void check_unpinned(const struct region *region)
 			assert_int_equal(unpinned[first_pfn(region, i) + page], 1);
 }
 
-/* Every page in order, in as few entries as there can be, and no room for many more. */
+/* The table must have every page, in order, in the fewest entries, and room for few more. */
 static void check_table(const struct sg_append_table *table, const struct region *region,
 			size_t max_segment)
 {
@@ -162,7 +162,7 @@ static void test_refused(void **state)
 	unpinned = NULL;
 }
 
-/* Each allocation fails once: no page stays pinned, and none is unpinned twice. */
+/* Each allocation fails once. No page may stay pinned, and none may be unpinned twice. */
 static void fail_each(const struct region *region, size_t max_segment)
 {
 	struct sg_append_table table;
@@ -235,7 +235,7 @@ static void test_failing_array(void **state)
 	assert_int_equal(allocated, 0);
 }
 
-/* Runs and entries together never take much more than the entries do in the end. */
+/* Runs and entries together may never take much more memory than the entries do in the end. */
 static void test_peak(void **state)
 {
 	const struct region region = { 100000, 1 };

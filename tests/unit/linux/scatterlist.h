@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Scatterlists as the kernel has them: chains of chunks of up to a page, the last place of
- * each of which, but of the last, is the link to the next. See scatterlist.c.
+ * Scatterlists as the kernel has them: chains of chunks of up to a page. The last place of each
+ * chunk but the last is the link to the next chunk. See scatterlist.c.
  */
 #ifndef SHIM_SCATTERLIST_H
 #define SHIM_SCATTERLIST_H
 
 #include "../shim.h"
 
-/* As large as the kernel's. */
+/* It is as large as the kernel's. */
 struct scatterlist {
 	struct page *page;
 	struct scatterlist *link;	/* not NULL: no entry, but the link to this chunk */
