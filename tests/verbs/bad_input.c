@@ -2,9 +2,9 @@
 /*
  * bad_input: registrations that must fail, or that look as if they should.
  *
- * Each case prints what came of it, "# result CASE: ERRNO" ("ok" if it registered). The suite runs
- * the program under stock rxe and under ours in one boot and demands the same lines. Besides, each
- * case knows what may come of it; nothing may be left pinned (the runner sees to that), and a good
+ * Each case prints its result, "# result CASE: ERRNO" ("ok" if it registered). The suite runs the
+ * program under stock rxe and under ours in one boot and demands the same lines. Besides, each case
+ * says which results are allowed. Nothing may stay pinned, which the runner checks, and a good
  * registration must work afterwards.
  */
 #define _GNU_SOURCE
@@ -36,9 +36,9 @@
 
 static const char *file_dir;	/* where to make a file on ext4 */
 
-/* --- what may come of a case -------------------------------------------------------------- */
+/* --- the outcomes of a case --------------------------------------------------------------- */
 
-/* One or two outcomes: 0 means that it registers; same twice if there is only one. */
+/* The outcomes that are allowed: 0 (it registers) or an errno. A single one is there twice. */
 struct may {
 	int one, other;
 };
@@ -49,8 +49,8 @@ static bool may_be(struct may may, int err)
 }
 
 /*
- * One attempt. Returns 0 or the errno, and leaves nothing behind; what was registered is released
- * at once.
+ * Make one attempt. Returns 0 or the errno. Releases the region at once, so that nothing stays
+ * behind.
  */
 static int attempt_iova(struct ibv_pd *pd, void *addr, size_t len, uint64_t iova, int access)
 {
@@ -60,7 +60,7 @@ static int attempt_iova(struct ibv_pd *pd, void *addr, size_t len, uint64_t iova
 	errno = 0;
 	mr = ibv_reg_mr_iova(pd, addr, len, iova, access);
 	if (!mr)
-		return errno ?: ENODATA;	/* a failure without a reason is none */
+		return errno ?: ENODATA;	/* it failed, but has set no errno */
 	err = ibv_dereg_mr(mr);
 	if (err)
 		fail("ibv_dereg_mr: %s", errno_name(err));
@@ -72,7 +72,7 @@ static int attempt(void *addr, size_t len, int access)
 	return attempt_iova(dev.pd, addr, len, (uintptr_t)addr, access);
 }
 
-/* A good registration works. */
+/* A good registration must work. */
 static int good_one(void)
 {
 	static char page[2 * SZ_4K] __attribute__((aligned(SZ_4K)));
@@ -94,7 +94,7 @@ static int outcome(const char *name, int err, struct may may)
 	return good_one();
 }
 
-/* Failing many times must cost nothing: a leak of one page or one object a time would show. */
+/* Repeat the attempt so often that a leak of one page each time would show. */
 enum { TIMES = 64 };
 
 static int same_again(void *addr, size_t len, int access, int expect)
@@ -148,7 +148,7 @@ static char *get_rw(void)
 
 struct plain_case {
 	const char *name;
-	uint64_t addr;		/* relative to good memory if below PAGES * 4096 and "relative" */
+	uint64_t addr;		/* if "relative", an offset in good memory of PAGES pages */
 	bool relative;
 	uint64_t len;
 	int access;
@@ -162,7 +162,7 @@ struct plain_case {
 
 static const struct plain_case plain_cases[] = {
 	{ "zero-length", 0, RELATIVE, 0, WRITABLE, { EINVAL, EINVAL } },
-	/* The page is counted, not the bytes: odd, but what the kernel has always done. */
+	/* The kernel counts pages, not bytes. That is odd, but it has always done so. */
 	{ "zero-length-odd", 5, RELATIVE, 0, WRITABLE, { 0, 0 } },
 	{ "zero-length-at-null", 0, ABSOLUTE, 0, WRITABLE, { EINVAL, EINVAL } },
 	{ "length-overflows", 0, RELATIVE, -4096UL, WRITABLE, { EINVAL, EINVAL } },
@@ -183,7 +183,7 @@ static const struct plain_case plain_cases[] = {
 	{ "address-at-task-end", TASK_END, ABSOLUTE, SZ_4K, WRITABLE, { EFAULT, EFAULT } },
 	{ "good", 100, RELATIVE, 3 * SZ_4K, WRITABLE, { 0, 0 } },
 
-	/* Rights that contradict each other, or that nobody knows. */
+	/* Rights that contradict each other, or that do not exist. */
 	{ "remote-write-only", 0, RELATIVE, SZ_4K, IBV_ACCESS_REMOTE_WRITE, { EINVAL, EINVAL } },
 	{ "remote-atomic-only", 0, RELATIVE, SZ_4K, IBV_ACCESS_REMOTE_ATOMIC, { EINVAL, EINVAL } },
 	{ "bind-only", 0, RELATIVE, SZ_4K, IBV_ACCESS_MW_BIND, { 0, 0 } },
@@ -196,7 +196,7 @@ static const struct plain_case plain_cases[] = {
 	  { EOPNOTSUPP, EOPNOTSUPP } },
 	{ "huge-pages-promised", 0, RELATIVE, SZ_4K, WRITABLE | IBV_ACCESS_HUGETLB,
 	  { EOPNOTSUPP, EOPNOTSUPP } },
-	/* On demand: not on the stable kernel; later ones do it. */
+	/* The stable kernel refuses on-demand paging; later ones have it. */
 	{ "on-demand", 0, RELATIVE, SZ_4K, WRITABLE | IBV_ACCESS_ON_DEMAND, { EOPNOTSUPP, 0 } },
 	{ "on-demand-unmapped", 0, ABSOLUTE, SZ_4K, WRITABLE | IBV_ACCESS_ON_DEMAND,
 	  { EOPNOTSUPP, 0 } },
@@ -207,7 +207,7 @@ static const struct plain_case plain_cases[] = {
 	  { EINVAL, EINVAL } },
 };
 
-/* What Soft-iWARP says where it does not say the same. */
+/* The outcomes that are different on Soft-iWARP. */
 static const struct {
 	const char *name;
 	int err;
@@ -235,7 +235,7 @@ static int test_plain(const void *arg)
 	char *good;
 	int err;
 
-	/* Soft-iWARP may make its tables before all else; see mr_size.c. */
+	/* Soft-iWARP may allocate its tables before it checks; see mr_size.c. */
 	if (dev.iwarp && c->len >= TIB)
 		return lacks("tables for so much memory");
 	good = get_rw();
@@ -414,7 +414,7 @@ static const struct map_case map_cases[] = {
 	{ "file-read-only-writable", ext4_file, PROT_READ, MAP_SHARED, WRITABLE,
 	  { EFAULT, EFAULT } },
 	{ "file-read-only-readable", ext4_file, PROT_READ, MAP_SHARED, READABLE, { 0, 0 } },
-	/* The file system would not learn of writes by a device: a long-term pin is refused. */
+	/* The file system does not see a device's writes, so a longterm pin is refused. */
 	{ "file-shared-writable", ext4_file, RW, MAP_SHARED, WRITABLE, { EFAULT, EFAULT } },
 	{ "file-shared-readable", ext4_file, RW, MAP_SHARED, READABLE, { 0, 0 } },
 	{ "file-private-writable", ext4_file, RW, MAP_PRIVATE, WRITABLE, { 0, 0 } },
@@ -478,7 +478,7 @@ static int test_truncated(const void *arg)
 	return err;
 }
 
-/* --- memory that is not the kernel's to lend ---------------------------------------------- */
+/* --- memory that cannot be pinned --------------------------------------------------------- */
 
 static int test_secret(const void *arg)
 {
@@ -522,7 +522,7 @@ static char *map_bar(char *path, size_t path_len, size_t *len)
 			close(fd);
 		}
 	}
-	/* path still names the last one tried, that is, the one mapped. */
+	/* path names the last file that was tried, which is the one that is mapped. */
 	if (dir)
 		closedir(dir);
 	return p == MAP_FAILED ? NULL : p;
@@ -545,7 +545,7 @@ static int test_io_memory(const void *arg)
 	return err;
 }
 
-/* I/O memory behind ordinary memory: what was pinned before it must be given back. */
+/* I/O memory lies behind ordinary memory, which is pinned first and must be unpinned. */
 static int test_io_memory_behind(const void *arg)
 {
 	char path[PATH_MAX];
@@ -599,7 +599,7 @@ static int test_queue_memory(const void *arg)
 
 /* --- many at once ------------------------------------------------------------------------- */
 
-/* A large registration that fails at its very end gives back everything. */
+/* A large registration that fails at its very end must give back everything. */
 static int test_late_failure(const void *arg)
 {
 	enum backing_kind backing = (enum backing_kind)(uintptr_t)arg;
@@ -611,7 +611,7 @@ static int test_late_failure(const void *arg)
 	if (err)
 		return err;
 	snprintf(name, sizeof(name), "late-failure-%s", backing_name(backing));
-	/* Behind the memory the reservation goes on: PROT_NONE. */
+	/* The reservation, with PROT_NONE, goes on behind the memory. */
 	err = try(name, buf.addr, buf.len + 1, WRITABLE, (struct may){ EFAULT, EFAULT });
 	if (!err)
 		err = try(name, buf.addr - 1, buf.len, READABLE, (struct may){ EFAULT, EFAULT });
@@ -634,7 +634,7 @@ int main(int argc, char **argv)
 		{},
 	};
 	static const struct program prog = {
-		.about = "Registers what must not be registered.",
+		.about = "Makes registrations that must fail.",
 		.subject = &rdma_device,
 		.options_help =
 			"      --dir DIR      where to make a file on ext4 (default /var/tmp)\n",

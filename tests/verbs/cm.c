@@ -15,9 +15,9 @@
 #include "cm.h"
 #include "rdma.h"
 
-/* An emulated machine may take long for what needs a moment elsewhere. */
+/* An emulated machine may need this long. */
 #define TIMEOUT_MS	20000
-/* How many to try. */
+/* How many ports to try. */
 #define PORTS		10
 
 struct cm {
@@ -127,7 +127,7 @@ static int resolve(struct cm *cm)
 	return next_event(cm, RDMA_CM_EVENT_ROUTE_RESOLVED, NULL);
 }
 
-/* rdma_cm does not know which ports TCP still has in use; for another try it takes another. */
+/* rdma_cm does not know which ports TCP still uses. Each try takes another port. */
 static int connect_active(struct cm *cm, struct rdma_conn_param *param)
 {
 	int tries;
@@ -158,12 +158,12 @@ int cm_connect(struct cm *cm, struct ibv_qp *const qp[2])
 	param.qp_num = qp[1]->qp_num;
 	if (rdma_accept(cm->passive, &param))
 		return fail("rdma_accept: %m");
-	/* One of each side. */
+	/* Each side gets one. */
 	return next_event(cm, RDMA_CM_EVENT_ESTABLISHED, NULL) ?:
 	       next_event(cm, RDMA_CM_EVENT_ESTABLISHED, NULL);
 }
 
-/* Events that were not taken go with the IDs. */
+/* Destroying an ID drops its events that were not taken. */
 void cm_disconnect(struct cm *cm)
 {
 	if (cm->active)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * limits: what registration may cost a process, and what stops it; see limits.h for the parts.
+ * limits: what a process is charged for registrations, and its limits; see limits_cases.h for the
+ * parts.
  *
- * Limits belong to a process and cannot be lifted again, so most cases run in a child. It shares a
- * page or two with us, in which it notes what came of its steps; we judge. When it has ended, all
- * that it had registered must be gone, which the runner sees by the pins of the whole machine.
+ * A process cannot lift its limits again, so most cases run in a child. It shares some memory with
+ * us, in which it notes the result of each step, and we judge them. When the child has ended, all
+ * its regions must be gone: the runner checks the pins of the whole machine.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,7 +33,7 @@ void child_die(struct child *c, const char *fmt, ...)
 	_exit(1);
 }
 
-/* Not the parent's context: that belongs to the parent's memory. */
+/* A child opens its own context, since the parent's belongs to the parent's memory. */
 void child_open_device(struct child *c)
 {
 	c->ctx = ibv_open_device(dev.ctx->device);
@@ -66,7 +67,7 @@ struct child *child_start(child_fn work, const void *arg, atomic_int *meeting)
 		return NULL;
 	}
 	if (!pid) {
-		/* Should the watchdog bark, the child goes too. */
+		/* If the watchdog ends this program, the child must end, too. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		work(c, arg);
 		_exit(0);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What the parts of `limits` share: how a case is run in a process of its own.
+ * What the parts of `limits` share: how to run a case in a process of its own.
  *
  *	limits.c		the program; children
  *	limits_memlock.c	RLIMIT_MEMLOCK, CAP_IPC_LOCK and VmPin
  *	limits_pages.c		how many pages a region can have
  *	limits_memcg.c		memory cgroups
  *
- * Cases print what came of them as "# result CASE: ...", for the suite to compare the lines of
- * stock with ours; see tests/guest/stock-and-phyr.
+ * Cases print their results as "# result CASE: ...". The suite compares these lines of stock rxe
+ * with ours; see tests/guest/stock-and-phyr.
  */
 #ifndef PHYR_TESTS_VERBS_LIMITS_CASES_H
 #define PHYR_TESTS_VERBS_LIMITS_CASES_H
@@ -28,21 +28,21 @@ extern bool on_stock;
 enum { MAX_STEPS = 24 };
 
 /*
- * A child, and the memory that it shares with us. It limits itself as its case wants, opens the
- * device for itself, and notes what comes of each step.
+ * A child, and the memory that it shares with us. The child sets its limits, opens the device for
+ * itself, and notes the result of each step.
  */
 struct child {
 	pid_t pid;
 	struct ibv_context *ctx;	/* the child's own */
 	struct ibv_pd *pd;
 	atomic_int *meeting;		/* where children wait for each other, or NULL */
-	int met;			/* times that it has */
+	int met;			/* how many meetings it has had */
 	char why[200];			/* why it could not do its work */
 	unsigned int steps;
 	struct step_result {
 		int err;
 		long vmpin_kb;
-		long charged_kb;	/* to its memory cgroup, where the case has one */
+		long charged_kb;	/* to its memory cgroup, if the case has one */
 	} step[MAX_STEPS];
 };
 
@@ -50,17 +50,17 @@ typedef void (*child_fn)(struct child *c, const void *arg);
 
 /* NULL after fail(). */
 struct child *child_start(child_fn work, const void *arg, atomic_int *meeting);
-/* Wait for its end: the wait status. */
+/* Wait for the child's end. Returns its wait status. */
 int child_reap(struct child *c);
-/* The same for one that must have done its work. */
+/* The same for a child that must have done its work. PASSED, or FAILED after fail(). */
 int child_wait(struct child *c);
 void child_free(struct child *c);
 
-/* For the child's work: give up. */
+/* In the child: give up. */
 void child_die(struct child *c, const char *fmt, ...) PRINTF(2, 3) __attribute__((noreturn));
-/* Open the device; what is opened goes with the process. */
+/* In the child: open the device, which closes when the process ends. */
 void child_open_device(struct child *c);
-/* Note the outcome of a step, and VmPin. */
+/* In the child: note the result of a step, and VmPin. */
 void child_note(struct child *c, int err);
 
 void memlock_add_tests(void);

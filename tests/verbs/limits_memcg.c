@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Memory cgroups: memory that registration faults in is charged to the process's group, and there
- * is an end to it. A process that may be killed is killed; one that may not gets ENOMEM. Afterwards
- * the group must be empty: nothing of a registration may stay charged to it, nor hold it.
+ * Memory cgroups: memory that a registration faults in is charged to the process's group, which has
+ * a limit. At the limit, the kernel kills the process, or, if it may not be killed, registration
+ * fails with ENOMEM. Afterwards, nothing of a registration may stay charged to the group, or keep
+ * it from being removed.
  *
- * Each case gets a group of its own, in a cgroup file system (version 2) that we mount for it.
+ * Each case has a group of its own, in a cgroup file system (version 2) that we mount for it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,19 +23,19 @@
 
 #include "limits_cases.h"
 
-/* What a group without processes may still be charged with: caches that belong to no MR. */
+/* A group without processes may still be charged for this: caches that belong to no MR. */
 #define ALMOST_NOTHING	(64 * KIB)
-/* Kernel memory is freed with a delay, on a busy host with a long one. */
+/* Kernel memory is freed with a delay, which is long on a busy host. */
 #define DRAIN_MS	20000.0
-/* What the kernel may charge in advance, for each CPU 64 pages. */
+/* The kernel may charge this in advance: 64 pages for each CPU. */
 #define IN_STORE_KB	1024
-/* So many regions of fragmented memory that their tables are more than that, ours too. */
+/* The tables of so many regions of fragmented memory are larger than that, also with our driver. */
 #define MANY		32
 
 enum ending {
 	RELEASED,		/* the child releases its region and ends */
-	EXITS,			/* it ends */
-	DIES,			/* it is killed by us, with its region */
+	EXITS,			/* it ends with its region */
+	DIES,			/* it kills itself, with its region */
 };
 
 struct memcg_case {
@@ -43,11 +44,11 @@ struct memcg_case {
 	size_t len;		/* of the region */
 	int access;
 	bool thp;
-	bool many;		/* regions of the same memory, which is there and fragmented */
-	bool unkillable;	/* by the OOM killer */
+	bool many;		/* many regions of the same memory, present and fragmented */
+	bool unkillable;	/* for the OOM killer */
 	enum ending ending;
 	int expect;
-	bool killed;		/* instead of any result */
+	bool killed;		/* the kernel kills the child, which has no result then */
 };
 
 static const struct memcg_case cases[] = {
@@ -149,8 +150,9 @@ static int group_close(void)
 }
 
 /*
- * What is charged once the group has no processes. memory.high has the kernel give back what it
- * keeps in store for the group and reclaim what can be; kernel memory is freed with a delay.
+ * Returns what is charged to the group when it has no processes any more. memory.high makes the
+ * kernel give back what it has charged in advance, and reclaim what it can. Kernel memory is freed
+ * with a delay.
  */
 static long group_drain(void)
 {
@@ -212,7 +214,7 @@ static void work(struct child *c, const void *arg)
 	if (m->unkillable && write_file("/proc/self/oom_score_adj", "-1000"))
 		child_die(c, "oom_score_adj: %m");
 	child_open_device(c);
-	/* Who may not be killed hangs in its next page fault when the group is full: have none. */
+	/* In a full group, an unkillable process hangs in its next page fault, so avoid these. */
 	if (mlockall(MCL_CURRENT))
 		child_die(c, "mlockall: %m");
 	mem = get_memory(c, m);
@@ -234,8 +236,8 @@ static void work(struct child *c, const void *arg)
 /* --- in the parent ------------------------------------------------------------------------ */
 
 /*
- * The memory that registration faults in is charged, all of it. Of the kernel's memory for an MR's
- * tables stock charges nothing; neither do we.
+ * All memory that a registration faults in must be charged. Stock charges nothing for the kernel
+ * memory of an MR's tables, and neither do we.
  */
 static int judge_charge(const struct memcg_case *m, long charged_kb)
 {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * RLIMIT_MEMLOCK: how many pages a process may have registered, and VmPin, how many it has.
+ * RLIMIT_MEMLOCK limits how many pages a process may have registered, and VmPin says how many it
+ * has.
  *
- * What counts is every page that a region touches, once for each region, whatever the kernel maps
- * it by. CAP_IPC_LOCK lifts the limit and not the counting. A case is a script: a child confines
- * itself and carries it out step by step; the result of each step and VmPin after it must be what
- * the script and simple arithmetic say.
+ * Every page that a region touches counts, once for each region, whatever folio the page is in.
+ * CAP_IPC_LOCK lifts the limit, but pages still count. A case is a script: a child gives up rights,
+ * and carries the script out step by step. Each step must have the result that the script says, and
+ * leave the VmPin that follows from the regions.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,7 +24,7 @@
 
 #define P		SZ_4K
 #define MEM_LEN		(4 * SZ_2M)
-#define HOLE		SZ_2M		/* of base pages, the first 2 MiB are there */
+#define HOLE		SZ_2M		/* memory of base pages ends here */
 #define NOBODY		65534
 #define NO_LIMIT	RLIM_INFINITY
 
@@ -34,8 +35,8 @@ enum op {
 	DO_REG,		/* register off, len in the slot */
 	DO_REG_READ,	/* the same for reading */
 	DO_DEREG,
-	DO_REREG,	/* have the slot's region cover off, len instead */
-	DO_REREG_WRITE,	/* have it writable */
+	DO_REREG,	/* make the slot's region cover off, len instead */
+	DO_REREG_WRITE,	/* make it writable */
 	DO_MEET,	/* wait for the other child */
 };
 
@@ -97,7 +98,7 @@ static const struct script scripts[] = {
 	{ "read-only-counts", NO_CAP, BACKING_4K, 2 * P,
 	  { REG_READ(0, 0, 2 * P), REG_READ_FAILS(1, 0, 1, ENOMEM), DEREG(0) } },
 
-	/* What fails half-way is given back to the last page. */
+	/* A registration that fails half-way must give back every page. */
 	{ "hole-at-end", NO_CAP, BACKING_4K, 64 * P,
 	  { REG_FAILS(0, HOLE - 40 * P, 41 * P, EFAULT), REG(0, 0, 64 * P), DEREG(0),
 	    REG_FAILS(0, HOLE - 40 * P, 41 * P, EFAULT), REG_FAILS(0, 0, 65 * P, ENOMEM),
@@ -107,7 +108,7 @@ static const struct script scripts[] = {
 	    REG_READ_FAILS(1, P, HOLE, EFAULT), DEREG(0) } },
 	{ "limit-before-hole", NO_CAP, BACKING_4K, P, { REG_FAILS(0, HOLE - P, 2 * P, ENOMEM) } },
 
-	/* Which error comes first. */
+	/* If several errors apply, this one comes first. */
 	{ "zero", NO_CAP, BACKING_4K, 0, { REG_FAILS(0, 0, 1, EPERM) } },
 	{ "zero-wraps", NO_CAP, BACKING_4K, 0, { REG_FAILS(0, 0, -1UL, EINVAL) } },
 	{ "zero-too-many-pages", NO_CAP, BACKING_4K, 0, { REG_FAILS(0, 0, 1UL << 44, EPERM) } },
@@ -115,7 +116,7 @@ static const struct script scripts[] = {
 	{ "limit-most-pages", NO_CAP, BACKING_4K, P, { REG_FAILS(0, 0, (1UL << 44) - P, ENOMEM) } },
 	{ "limit-wraps", NO_CAP, BACKING_4K, P, { REG_FAILS(0, 0, -P, EINVAL), REG(0, 0, P) } },
 
-	/* Who has a limit. */
+	/* Which processes have a limit. */
 	{ "no-limit", NO_CAP, BACKING_4K, NO_LIMIT, { REG(0, 0, HOLE), REG(1, 0, HOLE) } },
 	{ "cap", CAP, BACKING_4K, P, { REG(0, 0, 64 * P), REG(1, 3, 64 * P), DEREG(0) } },
 	{ "cap-zero", CAP, BACKING_4K, 0, { REG(0, 0, 64 * P), DEREG(0) } },
@@ -127,7 +128,7 @@ static const struct script scripts[] = {
 	  { REG_FAILS(0, 0, 9 * P, ENOMEM), REG(0, 0, 8 * P) } },
 	{ "other-uid-zero", OTHER_UID, BACKING_4K, 0, { REG_FAILS(0, 0, P, EPERM) } },
 
-	/* Soft-RoCE cannot give a region other memory; what it has stays counted. */
+	/* Soft-RoCE cannot give a region other memory. Its own memory stays counted. */
 	{ "rereg-translation", NO_CAP, BACKING_4K, 8 * P,
 	  { REG(0, 0, 4 * P), REREG_FAILS(0, P, 6 * P, EOPNOTSUPP),
 	    REREG_FAILS(0, 0, 2 * P, EOPNOTSUPP), REG(1, 0, 4 * P),
@@ -137,7 +138,7 @@ static const struct script scripts[] = {
 	{ "rereg-read-only-to-writable", NO_CAP, BACKING_4K, 4 * P,
 	  { REG_READ(0, 0, 4 * P), REREG_WRITE_FAILS(0, EACCES), DEREG(0) } },
 
-	/* Large pages count as what the region has of them, in base pages. */
+	/* Of large pages, the part in the region counts, in base pages. */
 	{ "thp-exact", NO_CAP, BACKING_THP, SZ_2M,
 	  { REG(0, 0, SZ_2M), REG_FAILS(1, 0, 1, ENOMEM), DEREG(0),
 	    REG_FAILS(0, 0, SZ_2M + 1, ENOMEM), REG(0, 5 * P, SZ_2M) } },
@@ -159,7 +160,7 @@ static const struct script scripts[] = {
 	    REG(0, SZ_2M - P - 1, SZ_2M), DEREG(0) } },
 };
 
-/* Both at the same time: each has the whole of its limit. */
+/* Two processes of one user run this at once. Each has all of its limit. */
 static const struct script at_once = {
 	"at-once", OTHER_UID, BACKING_4K, 8 * P,
 	{ REG(0, 0, 8 * P), MEET, REG_FAILS(1, 0, 1, ENOMEM), MEET, DEREG(0) }
@@ -172,7 +173,7 @@ static long pages(size_t off, size_t len)
 
 /* --- in the child ------------------------------------------------------------------------- */
 
-/* After memory is mapped, which takes rights; an open device belongs to who has opened it. */
+/* Comes after memory was mapped, which needs rights, and before the device is opened. */
 static void confine(struct child *c, const struct script *s)
 {
 	struct rlimit limit = { .rlim_cur = s->limit, .rlim_max = s->limit };
@@ -188,7 +189,7 @@ static void confine(struct child *c, const struct script *s)
 		child_die(c, "cannot give up its rights: %m");
 }
 
-/* MEM_LEN bytes, behind them nothing; of base pages there are 2 MiB and a hole. */
+/* Map MEM_LEN bytes, with nothing behind them. Memory of base pages ends at HOLE. */
 static char *get_memory(struct child *c, enum backing_kind backing)
 {
 	struct buf buf;
@@ -200,7 +201,7 @@ static char *get_memory(struct child *c, enum backing_kind backing)
 	return buf.addr;
 }
 
-/* The n-th meeting is over when both have come to it. */
+/* The n-th meeting ends when both children have come to it. */
 static void meet(struct child *c)
 {
 	int n = ++c->met;
@@ -217,7 +218,7 @@ static int do_reg(struct child *c, struct ibv_mr **mr, char *addr, size_t len, i
 	return *mr ? 0 : errno ?: ENODATA;
 }
 
-/* False where an earlier step has failed that should not have. */
+/* False if the step needs a region which an earlier step has failed to register. */
 static bool can_do(const struct step *step, const struct ibv_mr *mr)
 {
 	bool needs_mr = step->op >= DO_DEREG && step->op < DO_MEET;
@@ -266,12 +267,12 @@ static void follow(struct child *c, const void *arg)
 		slot = &mr[step->slot];
 		child_note(c, can_do(step, *slot) ? do_step(c, step, mem, slot) : ENOENT);
 	}
-	/* What is registered goes with the process. */
+	/* The regions that are left go with the process. */
 }
 
 /* --- in the parent ------------------------------------------------------------------------ */
 
-/* Pages that the step adds to VmPin, if it succeeds. */
+/* Note the pages that a slot's region adds to VmPin after the step, if that has succeeded. */
 static void count(const struct step *step, int err, long *slot_pages)
 {
 	if (err)
@@ -357,17 +358,18 @@ static const struct {
 } fork_steps[FORK_STEPS] = {
 	[FORK_REGISTERED]	= { "the parent has registered 4 and 6 pages", 10 },
 	[FORK_CHILD_STARTS]	= { "its child is charged for nothing", 0 },
-	[FORK_CHILD_RELEASED]	= { "nor when it has released the 4 pages", 0 },
-	[FORK_AFTER_RELEASE]	= { "they were the parent's", 6 },
+	[FORK_CHILD_RELEASED]	= { "the child is charged for nothing after their release", 0 },
+	[FORK_AFTER_RELEASE]	= { "the parent is not charged for the 4 pages any more", 6 },
 	[FORK_CHILD_REGISTERED]	= { "the child is charged for what it registers", 3 },
-	[FORK_CHILD_GONE]	= { "the parent is not, when the child is gone", 6 },
+	[FORK_CHILD_GONE]	= { "the parent is not charged for it when the child is gone", 6 },
 	[FORK_LAST_RELEASED]	= { "the parent has released the 6 pages", 0 },
 };
 
 /*
- * In the child's child, which has the context as well: it releases what its parent has registered,
- * then registers memory of its own, and goes. That region stays, as it belongs to the context, and
- * with it what is left of this process's accounts, until its parent's parent is gone too.
+ * Runs in the child's children, which have the context, too. The first releases a region of its
+ * parent. The second registers memory of its own, and ends. Its region belongs to the context, so
+ * the region stays until the context's last user has gone, and with it what is left of the accounts
+ * of the process.
  */
 static void fork_again(struct child *c, struct ibv_mr *parents, char *mem, bool release)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * How many pages a region can have: UINT_MAX, which is 16 TiB but for a page. One more is EINVAL
- * whatever is mapped there; exactly so many are pinned, or fail for another reason. What counts is
- * pages touched, so a start and an end inside a page may be what is too much.
+ * A region can have UINT_MAX pages, which is 16 TiB less a page. One page more is EINVAL, whatever
+ * is mapped there. Exactly UINT_MAX pages are pinned, or fail for another reason. Each page counts
+ * that a region touches, so a region that begins and ends inside pages may have one too many.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,7 +16,7 @@
 #define P		SZ_4K
 #define MOST		((size_t)UINT_MAX * P)
 #define SPACE		(16 * TIB + 2 * GIB)
-#define NR_HUGE		3	/* pages of 1 GiB: none is pinned more often than a folio can be */
+#define NR_HUGE		3	/* pages of 1 GiB, or each would get more pins than it can have */
 
 static int attempt(char *addr, size_t len, int access)
 {
@@ -29,7 +29,7 @@ static int attempt(char *addr, size_t len, int access)
 	return ibv_dereg_mr(mr);
 }
 
-/* --- of memory that is not there ---------------------------------------------------------- */
+/* --- memory that is not mapped ------------------------------------------------------------ */
 
 static const struct pages_case {
 	const char *name;
@@ -47,7 +47,7 @@ static const struct pages_case {
 	{ "both-ends-in-pages-most", P - 1, MOST - 2 * P + 2, EFAULT },
 };
 
-/* A first page is there, so that something is pinned before the rest is not found. */
+/* The first page is mapped, so that something is pinned before the rest fails. */
 static int test_pages(const void *arg)
 {
 	const struct pages_case *c = arg;
@@ -67,7 +67,7 @@ static int test_pages(const void *arg)
 	return err;
 }
 
-/* --- of memory that is -------------------------------------------------------------------- */
+/* --- memory that is mapped ---------------------------------------------------------------- */
 
 static int map_all(char *mem, int fd)
 {
@@ -97,7 +97,7 @@ static int register_most(char *mem)
 	return mr_dereg(&mr) ?: err;
 }
 
-/* Nowhere are so many pages; some of 1 GiB, mapped over and over, do. */
+/* No machine has so many pages, so we map a few pages of 1 GiB again and again. */
 static int test_most_mapped(const void *arg)
 {
 	size_t map_len;

@@ -2,15 +2,15 @@
 /*
  * mr_size: regions from one byte to 1 TiB, over every kind of memory.
  *
- * Each is registered, read and written at both ends, in the middle and across a physical boundary,
- * may not be touched outside, and is released; the runner compares the kernel's pin counters.
+ * A test registers a region, reads and writes it at both ends, in the middle and across a physical
+ * boundary, and releases it. Accesses outside the region must be refused. The runner compares the
+ * kernel's pin counters.
  *
- * Larger memory than the machine has is made by mapping a few huge pages many times over, in an
- * order that is not the file's. The bytes are then checked through another mapping of those pages,
- * where each is mapped once.
+ * For more memory than the machine has, we map a few huge pages again and again, in another order
+ * than the file's. We check the bytes through a second mapping, in which each page is mapped once.
  *
- * Where the driver reports what it made of a region (our rxe does, others do not), that is checked
- * too: against /proc/self/pagemap, which knows the physically contiguous runs.
+ * Our rxe reports what a region is made of. We compare that with /proc/self/pagemap, which shows
+ * the physically contiguous runs.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -57,7 +57,7 @@ struct area {
 	size_t order_len;
 };
 
-/* Made when first needed, and kept: clearing 1 GiB takes seconds on an emulated machine. */
+/* Makes the pages when they are first needed, and keeps them: it takes seconds to clear 1 GiB. */
 static int pages_get(struct pages *p)
 {
 	size_t len = p->size * p->count;
@@ -107,7 +107,7 @@ static int area_huge(struct area *a, struct pages *p, size_t len, const unsigned
 	for (i = 0; i < n && !err; i++)
 		err = map_fixed(a->addr + i * p->size, p->size, PROT_READ | PROT_WRITE, MAP_SHARED,
 				p->fd, order[i % order_len] * p->size);
-	/* Registration shall find the memory present. */
+	/* The memory must be present when it is registered. */
 	if (!err && madvise(a->addr, a->len, MADV_POPULATE_WRITE))
 		err = fail("MADV_POPULATE_WRITE: %m");
 	return err;
@@ -124,10 +124,10 @@ static int area_open(struct area *a, enum memory kind, size_t len)
 {
 	static struct pages pages2m = { .size = SZ_2M, .count = 4 };
 	static struct pages pages1g = { .size = GIB, .count = 2 };
-	/* Forwards, backwards, by one, by two, by three. */
+	/* Neighbours are one, two or three pages apart, forwards and backwards. */
 	static const unsigned int order2m[] = { 0, 2, 1, 3, 0, 1, 3, 2, 0, 3, 1, 2 };
 	static const unsigned int order1g[] = { 1, 0, 0, 1, 1 };
-	/* "One 1 GiB huge page 1024 times over." */
+	/* A 1 GiB page is mapped 1024 times. */
 	static const unsigned int order1t[] = { 0 };
 	int err;
 
@@ -145,7 +145,7 @@ static int area_open(struct area *a, enum memory kind, size_t len)
 	return err;
 }
 
-/* How many of len bytes at off lie in one page of the file, and where they can be seen besides. */
+/* How many of len bytes at off are in one page of the file; *alias is their other address. */
 static size_t area_alias(const struct area *a, size_t off, size_t len, char **alias)
 {
 	size_t size, left;
@@ -201,8 +201,8 @@ enum { SEED_AREA = 11, SEED_LOCAL = 22 };
 #define AROUND	SZ_4K
 
 /*
- * Read and write len bytes at an offset in the region. Where pages are mapped more than once, the
- * bytes and their neighbours are still different memory: together they are far below a huge page.
+ * Read and write len bytes at an offset in the region. Even if pages are mapped more than once, the
+ * bytes and their neighbours are different memory: together they are far smaller than a huge page.
  */
 static int at(struct region *r, size_t in_region, size_t len)
 {
@@ -245,7 +245,7 @@ static int outside(struct region *r, uint64_t raddr)
 			    IBV_WC_REM_ACCESS_ERR);
 }
 
-/* Both ends, the middle, just outside, and every boundary of 1 GiB, or three of many. */
+/* Test both ends, the middle, just outside, and each boundary of 1 GiB, or some of many. */
 static int everywhere(struct region *r)
 {
 	uint64_t start = (uintptr_t)r->area->addr + r->start;
@@ -268,7 +268,7 @@ static int everywhere(struct region *r)
 	return err;
 }
 
-/* --- what the kernel says of the region --------------------------------------------------- */
+/* --- what the kernel says about the region ------------------------------------------------ */
 
 static int facts_get(struct ibv_mr *mr, struct mr_facts *facts)
 {
@@ -336,7 +336,7 @@ static int facts_check(const struct region *r, enum memory kind, const struct mr
 		err = at_most(facts, MR_PHYRS, 512) ?: at_most(facts, MR_METADATA, 16 * KIB);
 	if (!err && r->len == TIB)
 		err = at_most(facts, MR_METADATA, 64 * KIB);
-	/* Even if no two pages are adjacent: 8 bytes for each, and a little that is fixed. */
+	/* Even if no two pages are adjacent, each takes 8 bytes, and a region a little more. */
 	if (!err && kind == MEM_4K)
 		err = at_most(facts, MR_METADATA, pages * 8 + SZ_4K);
 	return err;
@@ -349,7 +349,7 @@ struct size_case {
 	size_t len;
 };
 
-/* Stock keeps 16 bytes a page in one kmalloc(), which ends at 4 MiB. */
+/* Stock keeps 16 bytes for each page in one kmalloc(), which is limited to 4 MiB. */
 static bool stock_refuses(size_t len)
 {
 	return len > GIB;
@@ -360,7 +360,7 @@ static bool too_slow(size_t len, double ms)
 	return len == TIB && max_1tib_ms && ms > max_1tib_ms;
 }
 
-/* A busy host can stall an emulated machine, but not three times. */
+/* There are three tries, as a busy host can stall an emulated machine. */
 static struct ibv_mr *reg_timed(char *addr, size_t len, double *ms)
 {
 	struct ibv_mr *mr = NULL;
@@ -422,8 +422,8 @@ out:
 }
 
 /*
- * Gigabytes of small pages take long to make on an emulated machine: the largest area is kept, and
- * the smaller sizes are tested on its first part. There is memory for one such area only.
+ * An emulated machine takes long to make gigabytes of small pages. So we keep the largest area, and
+ * test smaller sizes on its first part. There is memory for one such area only.
  */
 static int keep(struct area **area, enum memory kind, size_t len)
 {
@@ -446,8 +446,8 @@ static int test_size(const void *arg)
 	int err;
 
 	/*
-	 * For each page Soft-iWARP keeps a pointer, for each 512 of these another: for 1 TiB, 2 GiB
-	 * and one kmalloc() above 4 MiB, at which the kernel warns.
+	 * Soft-iWARP keeps a pointer for each page, and another for each 512 of these. For 1 TiB
+	 * that is 2 GiB, and a kmalloc() above 4 MiB, at which the kernel warns.
 	 */
 	if (dev.iwarp && c->len >= TIB)
 		return lacks("tables for so much memory");
@@ -460,7 +460,7 @@ static int test_size(const void *arg)
 	return err;
 }
 
-/* The same size, not aligned to anything: bytes on both sides do not belong to the region. */
+/* The same size at an odd address, with bytes on both sides that do not belong to the region. */
 static int test_odd(const void *arg)
 {
 	const struct size_case *c = arg;
@@ -551,7 +551,7 @@ int main(int argc, char **argv)
 			test_add(test_odd, c++, "%s, %s, at an odd address", memory_name[m],
 				 size_name(small[i]));
 		}
-		/* The largest first: the others are parts of it. */
+		/* The largest comes first, since the others are parts of it. */
 		for (i = 0; i < ARRAY_SIZE(large); i++) {
 			*c = (struct size_case){ m, large[i] };
 			test_add(test_size, c++, "%s, %s", memory_name[m], size_name(large[i]));

@@ -120,8 +120,9 @@ int mr_dereg(struct ibv_mr **mr)
 	int err = *mr ? ibv_dereg_mr(*mr) : 0;
 
 	/*
-	 * A region of Soft-iWARP lives until another CPU is done with the last message from it; the
-	 * runner shall not count its pins before. (It will, if they stay.)
+	 * A region of Soft-iWARP lives until another CPU is done with the last message from it.
+	 * Wait for that, or the runner counts its pins. If the pins stay, the runner must count
+	 * them.
 	 */
 	while (dev.iwarp && *mr && !err && vmpin_kb() > left_kb && now_ms() < deadline)
 		usleep(1000);
@@ -129,7 +130,7 @@ int mr_dereg(struct ibv_mr **mr)
 	return err ? fail("ibv_dereg_mr: %s", errno_name(err)) : PASSED;
 }
 
-/* Spoken to the kernel as libibverbs would, whose plug-in for rxe has no ibv_rereg_mr(). */
+/* Calls the kernel as libibverbs would, since its plug-in for rxe has no ibv_rereg_mr(). */
 int mr_rereg(struct ibv_mr *mr, int flags, struct ibv_pd *pd, void *addr, size_t len, int access)
 {
 	struct ib_uverbs_rereg_mr_resp resp;
@@ -279,7 +280,7 @@ static int qps_connect(struct pair *pair)
 	struct ibv_qp_attr reset = { .qp_state = IBV_QPS_RESET };
 	int i, err;
 
-	/* Both must be quiet before either starts anew. */
+	/* Reset both QPs before either is connected again. */
 	for (i = 0; i < 2; i++)
 		if (ibv_modify_qp(pair->qp[i], &reset, IBV_QP_STATE))
 			return fail("QP to RESET: %m");
@@ -292,7 +293,7 @@ static int qps_connect(struct pair *pair)
 	return PASSED;
 }
 
-/* An iWARP QP does not come back from the error state: take new ones. */
+/* An iWARP QP does not come back from the error state, so make new ones. */
 static int qps_renew(struct pair *pair)
 {
 	cm_disconnect(pair->cm);
@@ -306,7 +307,7 @@ int pair_recycle(struct pair *pair)
 	return dev.iwarp ? qps_renew(pair) : qps_connect(pair);
 }
 
-/* What is read behind writes and sends; its value does not matter. */
+/* The word that is read behind writes and sends. Its value does not matter. */
 static uint64_t behind[2];
 
 static int iwarp_open(struct pair *pair)
@@ -369,7 +370,7 @@ static int poll_one(struct ibv_cq *cq, struct ibv_wc *wc)
 			return fail("ibv_poll_cq: %d", n);
 		if (n)
 			return PASSED;
-		/* The kernel does the work on these same few CPUs: let it. */
+		/* The kernel does the work on the same few CPUs, so leave it time. */
 		if (++spins < 200)
 			sched_yield();
 		else
@@ -381,8 +382,8 @@ static int poll_one(struct ibv_cq *cq, struct ibv_wc *wc)
 static int check_status(const struct ibv_wc *wc, enum ibv_wc_status status)
 {
 	/*
-	 * Where iWARP refuses, the connection ends: mostly the requester learns no more than that,
-	 * and sees its requests flushed.
+	 * If iWARP refuses a request, the connection ends. Often the requester gets no other error
+	 * than that its requests are flushed.
 	 */
 	bool as_good = dev.iwarp && wc->status != IBV_WC_SUCCESS && status != IBV_WC_SUCCESS;
 
@@ -426,10 +427,10 @@ int post_recv(struct ibv_qp *qp, struct ibv_sge *sges, int n)
 }
 
 /*
- * Over InfiniBand a request is complete when the other side has acknowledged it. Over iWARP a write
- * or a send is, as soon as TCP has taken it. But what comes behind it in the stream of bytes is
- * seen after it: so have a read follow, which is answered when the data has arrived, and flushed if
- * it was refused.
+ * Over InfiniBand, a request is complete when the other side has acknowledged it. Over iWARP, a
+ * write or a send is complete as soon as TCP has taken it. But the other side sees requests in
+ * order. So we let a read follow: it is answered when the data has arrived, and flushed if the data
+ * was refused.
  */
 static bool needs_read_behind(const struct ibv_send_wr *wr)
 {
@@ -444,11 +445,11 @@ int post_request(struct pair *pair, struct ibv_send_wr *wr)
 
 	if (!needs_read_behind(wr))
 		return post_send(pair->qp[0], wr);
-	/* Not of zero bytes: siw answers those with what it sent before, if it is busy. */
+	/* Do not read zero bytes: a busy siw answers that with what it has sent before. */
 	sink = sge(&behind[1], sizeof(behind[1]), pair->behind);
 	read.wr.rdma.remote_addr = (uintptr_t)&behind[0];
 	read.wr.rdma.rkey = pair->behind->rkey;
-	/* Posted together: siw does not flush what comes after the error. */
+	/* Post both together, as siw does not flush requests that come after the error. */
 	wr->next = &read;
 	err = post_send(pair->qp[0], wr);
 	wr->next = NULL;

@@ -2,9 +2,9 @@
 /*
  * The RDMA device under test: opening it, memory regions, connected queue pairs, transfers.
  *
- * The device is Soft-RoCE or Soft-iWARP. Where iWARP differs from InfiniBand is hidden here: QPs
- * are connected in another way (cm.h), a write or a send completes before it has arrived, and an
- * error says less. What Soft-iWARP does not have, a test skips by lacks().
+ * The device is Soft-RoCE or Soft-iWARP. The functions here hide how iWARP differs from InfiniBand:
+ * QPs are connected in another way (cm.h), a write or a send completes before it has arrived, and
+ * an error says less. If a test needs what Soft-iWARP does not have, it calls lacks().
  */
 #ifndef PHYR_TESTS_VERBS_RDMA_H
 #define PHYR_TESTS_VERBS_RDMA_H
@@ -26,16 +26,16 @@ struct device {
 	struct ibv_port_attr port;
 	union ibv_gid gid;
 	bool iwarp;
-	int max_sge;		/* what the QPs of a pair take, ... */
-	size_t max_inline;	/* ... at most MAX_SGE and MAX_INLINE */
+	int max_sge;		/* of the QPs of a pair, at most MAX_SGE */
+	size_t max_inline;	/* of the QPs of a pair, at most MAX_INLINE */
 };
 
 extern struct device dev;
 
-/* A program whose subject this is has dev open; options -d and -g say which. */
+/* A program with this subject has dev open. Options -d and -g choose the device. */
 extern const struct subject rdma_device;
 
-/* The device has not what a test is about: over iWARP a reason to skip, else a failure. */
+/* The device lacks what a test needs. Over iWARP, the test is skipped, else it fails. */
 int lacks(const char *what);
 
 #define ACCESS_ALL	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | \
@@ -55,7 +55,7 @@ struct pair {
 	struct ibv_cq *cq[2];
 	struct ibv_qp *qp[2];
 	struct ibv_pd *pd;
-	/* Over iWARP: */
+	/* Only over iWARP: */
 	struct cm *cm;
 	struct ibv_mr *behind;	/* read behind each write and send, see post_request() */
 };
@@ -70,19 +70,19 @@ void pair_close(struct pair *pair);
 struct ibv_sge sge(const void *addr, size_t len, const struct ibv_mr *mr);
 
 /*
- * Wait for one completion and demand this status. wc may be NULL. Of errors, iWARP's are not told
- * apart.
+ * Wait for one completion and demand this status. wc may be NULL. Over iWARP, any error will do for
+ * another.
  */
 int wait_wc(struct ibv_cq *cq, enum ibv_wc_status status, struct ibv_wc *wc);
-/* No completion may be there. */
+/* There must be no completion. */
 int no_wc(struct ibv_cq *cq);
 
 int post_send(struct ibv_qp *qp, struct ibv_send_wr *wr);
 int post_recv(struct ibv_qp *qp, struct ibv_sge *sges, int n);
 
 /*
- * One request on qp[0]; when the wait for it ends well, its data has arrived. It must be the only
- * one under way.
+ * Post one request on qp[0], and wait for it. If the wait succeeds, the data has arrived. No other
+ * request may be under way.
  */
 int post_request(struct pair *pair, struct ibv_send_wr *wr);
 int wait_request(struct pair *pair, const struct ibv_send_wr *wr, enum ibv_wc_status status);
@@ -90,7 +90,7 @@ int wait_request(struct pair *pair, const struct ibv_send_wr *wr, enum ibv_wc_st
 /* One RDMA write or read from qp[0] with a single local buffer; waits and demands the status. */
 int rdma(struct pair *pair, enum ibv_wr_opcode opcode, struct ibv_sge local, uint64_t raddr,
 	 uint32_t rkey, enum ibv_wc_status status);
-/* The same where it must fail: afterwards the pair is recycled. */
+/* The same for a request that must fail. Recycles the pair afterwards. */
 int rdma_refused(struct pair *pair, enum ibv_wr_opcode opcode, struct ibv_sge local,
 		 uint64_t raddr, uint32_t rkey, enum ibv_wc_status status);
 /* One send from qp[0] into one receive buffer of qp[1]. */

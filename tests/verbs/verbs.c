@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * verbs: does a memory region hold the memory that it says, whatever lies behind it?
+ * verbs: does a memory region give access to exactly its memory, whatever kind of memory that is?
  *
- * One process, two RC QPs connected to each other over the device, memory of every kind that the
- * kernel hands out, and every byte checked. The tests are in verbs_*.c.
+ * One process connects two RC QPs to each other over the device, moves data between memory of every
+ * kind, and checks every byte. The tests are in verbs_*.c.
  */
 #include "verbs.h"
 
 #define BUF_LEN		(4 * MIB)
 #define MIXED_LEN	(8 * MIB)	/* four kinds of memory, 2 MiB each */
 
-/* Seeds: local buffers 1.., remote buffers 101... */
+/* The first seeds of local and of remote buffers. */
 #define SEED_LOCAL	1
 #define SEED_REMOTE	101
 

@@ -23,14 +23,14 @@ struct buf *remote_buf(enum backing_kind backing);
 #define GUARD		SZ_4K
 
 /*
- * dst[doff, doff + len) must hold src's pattern from soff, its neighbours dst's own; then put back
- * dst's own.
+ * Check that dst[doff, doff + len) has src's pattern from soff, and that its neighbours have dst's.
+ * Then put dst's own pattern back.
  */
 int moved(struct buf *dst, size_t doff, const struct buf *src, size_t soff, size_t len);
 
-void add_data_tests(void);	/* verbs_data.c: bytes from here to there */
+void add_data_tests(void);	/* verbs_data.c: operations that move data */
 void add_sync_tests(void);	/* verbs_sync.c: atomics, atomic write, flush */
-void add_access_tests(void);	/* verbs_access.c: what must be refused */
+void add_access_tests(void);	/* verbs_access.c: accesses that must be refused */
 void add_window_tests(void);	/* verbs_window.c: memory windows */
 void add_life_tests(void);	/* verbs_life.c: regions that come, go, overlap, fork */
 

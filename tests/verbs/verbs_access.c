@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What must be refused, and that a refusal leaves every byte as it was; and regions whose rights,
- * addresses or protection domain are unusual and must work.
+ * Accesses that must be refused, and must leave every byte as it was; and regions with unusual
+ * rights, addresses or protection domains, which must work.
  *
- * The completion codes are those of Soft-RoCE, where the InfiniBand specification leaves a choice.
- * (Over iWARP, any error will do.)
+ * If the InfiniBand specification leaves a choice, the completion codes are those of Soft-RoCE.
+ * Over iWARP, any error will do.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -47,8 +47,8 @@ static struct ibv_sge local_sge(struct scene *s, size_t len)
 }
 
 /*
- * iWARP checks what arrives segment by segment: of a write beyond the end, what lies in the region
- * may be written. Put it back, so that the rest can be checked.
+ * iWARP checks data segment by segment. A write beyond the region's end may change bytes in the
+ * region. Put these back, so that the rest can be checked.
  */
 static void undo_segments(struct scene *s, uint64_t raddr, size_t len)
 {
@@ -113,7 +113,7 @@ static int test_bounds(const void *arg)
 		      refused(&s, ops[i], s.start + (1UL << 63), key, 8) ?:
 		      refused(&s, ops[i], s.start + (1UL << 32), key, 8) ?:
 		      refused(&s, ops[i], s.start + (1UL << 44), key, 8) ?:
-		      /* Nothing is moved, so nothing is looked up. */
+		      /* A transfer of no bytes looks up no address. */
 		      rdma(&pair, ops[i], local_sge(&s, 0), s.start - 1, key, IBV_WC_SUCCESS);
 		if (err)
 			goto out;
@@ -199,12 +199,12 @@ static int test_rights(const void *arg)
 }
 
 /*
- * Post something that the local side must refuse; nothing may reach the other side.
+ * Post a request that the local side must refuse. Nothing may reach the other side.
  *
- * Soft-RoCE finds out about the source of a write when it builds the packet. It notes "local QP
- * operation error" then, puts the QP into the error state, and flushes the request as it flushes
- * all others: "flushed" is what the program sees. About the target of a read it finds out when the
- * data is there, and says "local protection error".
+ * Soft-RoCE checks the source of a write when it builds the packet. It then notes "local QP
+ * operation error", puts the QP into the error state, and flushes this request like all others. So
+ * the program sees "flushed". Soft-RoCE checks the target of a read when the data has come, and
+ * completes with "local protection error".
  */
 static int local_refused(enum ibv_wr_opcode opcode, struct ibv_sge local, uint64_t raddr,
 			 uint32_t rkey, enum ibv_wc_status status)
@@ -225,7 +225,7 @@ static int test_local_violation(const void *arg)
 	if (err)
 		goto out;
 
-	/* A key that is no region's. */
+	/* No region has this key. */
 	local = local_sge(&s, 64);
 	local.lkey ^= 1;
 	err = local_refused(IBV_WR_RDMA_WRITE, local, s.start, s.rmr->rkey, IBV_WC_WR_FLUSH_ERR) ?:
@@ -233,7 +233,7 @@ static int test_local_violation(const void *arg)
 	if (err)
 		goto out;
 
-	/* Beyond the region's end by one byte; before its start. */
+	/* One byte is behind the region's end; then one is before its start. */
 	local = sge(s.l->addr + s.l->len - 63, 64, s.lmr);
 	err = local_refused(IBV_WR_RDMA_WRITE, local, s.start, s.rmr->rkey, IBV_WC_WR_FLUSH_ERR) ?:
 	      local_refused(IBV_WR_RDMA_READ, local, s.start, s.rmr->rkey, IBV_WC_LOC_PROT_ERR);
@@ -245,7 +245,7 @@ static int test_local_violation(const void *arg)
 	if (err)
 		goto out;
 
-	/* Without the right to write locally: may be sent from, not read into. */
+	/* A region without the right to write locally can be a source, but no target. */
 	err = works(&ro, IBV_WR_RDMA_WRITE, ro.start, 64) ?:
 	      local_refused(IBV_WR_RDMA_READ, local_sge(&ro, 64), s.start, s.rmr->rkey,
 			    IBV_WC_LOC_PROT_ERR);
@@ -254,7 +254,7 @@ out:
 	return scene_close(&ro, err);
 }
 
-/* The receiver's buffer is wrong: both sides hear of it. */
+/* The receiver's buffer is wrong. Both sides must get an error. */
 static int bad_recv(struct ibv_sge from, struct ibv_sge to, enum ibv_wc_status sender,
 		    enum ibv_wc_status receiver)
 {
@@ -279,12 +279,12 @@ static int test_recv_violation(const void *arg)
 		goto out;
 	from = local_sge(&s, 64);
 
-	/* No right to write locally. */
+	/* The region has no right to write locally. */
 	to = sge((void *)s.start, 64, s.rmr);
 	err = bad_recv(from, to, IBV_WC_REM_OP_ERR, IBV_WC_LOC_QP_OP_ERR);
 	if (err)
 		goto out;
-	/* No such key. */
+	/* There is no such key. */
 	to.lkey ^= 1;
 	err = bad_recv(from, to, IBV_WC_REM_OP_ERR, IBV_WC_LOC_QP_OP_ERR) ?:
 	      mr_dereg(&s.rmr);
@@ -296,7 +296,7 @@ static int test_recv_violation(const void *arg)
 		err = FAILED;
 		goto out;
 	}
-	/* Beyond the region. */
+	/* The buffer's last byte is behind the region. */
 	to = sge((void *)(s.end - 63), 64, s.rmr);
 	err = bad_recv(from, to, IBV_WC_REM_OP_ERR, IBV_WC_LOC_QP_OP_ERR);
 	if (err)
@@ -307,7 +307,7 @@ static int test_recv_violation(const void *arg)
 	if (err)
 		goto out;
 	pattern_fill((void *)s.start, s.r->seed, s.start - (uintptr_t)s.r->addr, 63);
-	/* And one that is right. */
+	/* This buffer is right. */
 	err = send_recv(&pair, from, sge((void *)s.start, 64, s.rmr), 0) ?:
 	      moved(s.r, s.start - (uintptr_t)s.r->addr, s.l, MARGIN, 64);
 out:
@@ -363,7 +363,7 @@ static int test_prot_read(const void *arg)
 	return err;
 }
 
-/* A read-only shared mapping of memory that someone else wrote. */
+/* A read-only shared mapping of memory that was written through another mapping. */
 static int test_shared_prot_read(const void *arg)
 {
 	size_t len = 64 * SZ_4K;
@@ -387,7 +387,7 @@ static int test_shared_prot_read(const void *arg)
 	return err;
 }
 
-/* Memory that nobody has written to reads as zeros: behind it may be the shared zero page. */
+/* Memory that nobody has written to must read as zeros. It may be the shared zero page. */
 static int test_untouched(const void *arg)
 {
 	bool huge = arg;
@@ -555,7 +555,7 @@ out:
 
 /* --- addresses ---------------------------------------------------------------------------- */
 
-/* A region may be addressed from any I/O address with the same offset in a page. */
+/* A region may have any IOVA that has the same offset in a page. */
 static int test_iova(const void *arg)
 {
 	enum backing_kind backing = (enum backing_kind)(uintptr_t)arg;
@@ -566,16 +566,16 @@ static int test_iova(const void *arg)
 	unsigned int i;
 	int err = FAILED;
 
-	/* Soft-iWARP takes any, and goes on with the memory's own: siw_reg_user_mr(). */
+	/* Soft-iWARP accepts any IOVA, but uses the memory's own address: siw_reg_user_mr(). */
 	if (dev.iwarp)
-		return lacks("I/O addresses of a region's own");
+		return lacks("IOVAs other than the memory's address");
 	if (!l || !r)
 		return FAILED;
 	len = r->len - start - 999;
 	iova[0] = 1234;					/* as good as zero-based */
 	iova[1] = 0x7654321000000 + 1234;
 	iova[2] = 0xffff800000000000 + 1234;
-	iova[3] = -SZ_2M * 8 + 1234;			/* ends just below the end of all */
+	iova[3] = -SZ_2M * 8 + 1234;			/* near the end of all addresses */
 	lmr = mr_reg(l->addr, l->len, IBV_ACCESS_LOCAL_WRITE);
 	if (!lmr)
 		goto out;
@@ -586,7 +586,7 @@ static int test_iova(const void *arg)
 			goto out;
 		}
 		off = SZ_2M - 4500;
-		/* As the remote side, as the local side, at both ends. */
+		/* Use the region as the remote and as the local side, at both ends. */
 		err = rdma(&pair, IBV_WR_RDMA_WRITE, sge(l->addr, n, lmr), iova[i] + off - start,
 			   mr->rkey, IBV_WC_SUCCESS) ?:
 		      moved(r, off, l, 0, n) ?:
@@ -595,7 +595,7 @@ static int test_iova(const void *arg)
 		      moved(l, 0, r, start + len - n, n) ?:
 		      send_recv(&pair, sge(l->addr + 50, n, lmr), sge((void *)iova[i], n, mr), 0) ?:
 		      moved(r, start, l, 50, n) ?:
-		      /* The memory's own address means nothing now. */
+		      /* The memory's own address is not in the region. */
 		      rdma_refused(&pair, IBV_WR_RDMA_READ, sge(l->addr, 8, lmr),
 				   (uintptr_t)r->addr + start, mr->rkey, IBV_WC_REM_ACCESS_ERR) ?:
 		      rdma_refused(&pair, IBV_WR_RDMA_READ, sge(l->addr, 8, lmr), iova[i] - 1,

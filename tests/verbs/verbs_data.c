@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Bytes from here to there: every operation that moves data, between every two kinds of memory.
+ * Every operation that moves data, between every two kinds of memory.
  *
  * Regions begin and end on a page boundary, then somewhere inside a page. In each, messages of
  * every size lie at the very start, at the very end, and across a boundary of 2 MiB, where the
@@ -113,9 +113,9 @@ struct between {
 };
 
 /*
- * The largest message is slow on an emulated machine: it has to cross a boundary in each kind of
- * memory, on both sides, but not in all combinations. (A write with immediate moves its data as a
- * write does.)
+ * The largest message is slow on an emulated machine. It has to cross a boundary in each kind of
+ * memory, on both sides, but not in all combinations. A write with immediate moves its data as a
+ * write does, so it may leave this message out.
  */
 static bool too_slow(const struct between *b, const struct region *l, enum place at, size_t len)
 {
@@ -124,10 +124,13 @@ static bool too_slow(const struct between *b, const struct region *l, enum place
 }
 
 /*
- * Two kinds of small messages go wrong under Soft-iWARP. A few bytes from across the end of a page:
- * siw_try_1seg() takes what lies behind the end for what lies before it (in writes and sends, if
- * not the program but the kernel's thread sends them). And reads of no byte: siw_activate_tx()
- * answers with the length of the read before, if that is still under way.
+ * Soft-iWARP garbles two kinds of small messages:
+ *
+ *  - a few bytes from both sides of the end of a page: siw_try_1seg() sends those behind the end in
+ *    place of those before it. This affects writes and sends if the kernel's thread sends them, and
+ *    not the program.
+ *  - reads of no byte: siw_activate_tx() answers with the length of the read before, if that is
+ *    still under way.
  */
 static bool siw_garbles(const struct between *b, size_t loff, size_t roff, size_t len)
 {
@@ -185,7 +188,7 @@ static int test_transfer(const void *arg)
 	return err ?: buf_check(l.buf) ?: buf_check(r.buf);
 }
 
-/* Every byte of a region in one message, so that no page of it can be a wrong one. */
+/* One message has every byte of a region, so that a wrong page shows. */
 static int test_whole(const void *arg)
 {
 	enum backing_kind backing = (enum backing_kind)(uintptr_t)arg;
@@ -208,9 +211,8 @@ out:
 /* --- many scatter/gather entries ---------------------------------------------------------- */
 
 /*
- * A list of up to MAX_SGE pieces, taken in turn from the local buffers of all kinds (so that each
- * region is used several times in one message, if the device takes so many), every fifth of them
- * empty.
+ * A list of up to MAX_SGE pieces. They come from the buffers of all kinds in turn, so a message
+ * uses each region several times, if the device takes so many pieces. Every fifth piece is empty.
  */
 struct pieces {
 	struct region region[BACKING_COUNT];
@@ -240,7 +242,7 @@ static int pieces_close(struct pieces *p)
 	return err;
 }
 
-/* What count pieces hold even if cut badly. */
+/* So many bytes for each piece always fit, even if the pieces are cut badly. */
 #define PER_PIECE	(35 * KIB)
 
 /*
@@ -279,7 +281,7 @@ static void pieces_cut(struct pieces *p, int count, size_t total)
 	p->total -= left;
 }
 
-/* The message, as the pieces' patterns say it should be. */
+/* Make the message that the pieces' patterns require. */
 static void pieces_expect(const struct pieces *p, char *stream)
 {
 	int i;
@@ -290,7 +292,7 @@ static void pieces_expect(const struct pieces *p, char *stream)
 	}
 }
 
-/* The pieces must hold these bytes; then put back their own. */
+/* Check that the pieces have these bytes. Then put their own bytes back. */
 static int pieces_check(struct pieces *p, const char *stream)
 {
 	struct buf *buf;
@@ -379,7 +381,7 @@ static int test_scatter_read(const void *arg)
 	return mr_dereg(&r.mr) ?: err;
 }
 
-/* Gathered from pieces here, scattered to different pieces there. */
+/* Gather pieces on one side, and scatter the message to different pieces on the other side. */
 static int test_gather_send_scatter(const void *arg)
 {
 	static char stream[2 * MIB];
@@ -395,7 +397,7 @@ static int test_gather_send_scatter(const void *arg)
 	for (i = 0; i < ARRAY_SIZE(cuts) && !err; i++) {
 		pieces_cut(&from, cuts[i].count, cuts[i].total);
 		pieces_expect(&from, stream);
-		/* All of it must fit: as many pieces as possible. */
+		/* All of the message must fit, so take as many pieces as possible. */
 		do {
 			pieces_cut(&to, MAX_SGE, from.total);
 		} while (to.total < from.total);
@@ -487,7 +489,7 @@ static struct ibv_qp *ud_qp(struct ibv_cq *cq)
 	return qp;
 }
 
-/* A datagram's first 40 bytes in the receive buffer are its header: the data lies after it. */
+/* In the receive buffer, a datagram begins with a header of 40 bytes. The data follows it. */
 static int test_datagram(const void *arg)
 {
 	enum backing_kind backing = (enum backing_kind)(uintptr_t)arg;

@@ -3,8 +3,8 @@
  * Regions that come and go, overlap, and outlive the mapping that they were made from.
  *
  * A pin must keep exactly the page that was there when the region was registered, whatever the
- * process does to its address space afterwards, and must be given back exactly once. (The runner
- * compares the kernel's pin counters around each test.)
+ * process does to its address space afterwards. It must be undone exactly once: the runner compares
+ * the kernel's pin counters around each test.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -37,8 +37,8 @@ static int read_back(struct buf *l, struct ibv_mr *lmr, uint64_t raddr, uint32_t
 enum { MANY = 128 };
 
 /*
- * Many regions that overlap each other over one buffer, released in another order; those that are
- * left go on working.
+ * Many regions of one buffer overlap. They are released in another order, and those that are left
+ * must go on working.
  */
 static int test_overlap(const void *arg)
 {
@@ -65,7 +65,7 @@ static int test_overlap(const void *arg)
 		k = (i + 1) * 37 % MANY;
 		if (i == MANY - 1)
 			break;
-		/* The last bytes of the next victim, and as a local buffer its first. */
+		/* Read the last bytes of the region that goes next, and send its first. */
 		n = len[k] < 3000 ? len[k] : 3000;
 		err = read_back(l, lmr, (uintptr_t)r->addr + off[k] + len[k] - n, mr[k]->rkey,
 				r->seed, off[k] + len[k] - n, n) ?:
@@ -81,7 +81,7 @@ out:
 	return mr_dereg(&lmr) ?: err;
 }
 
-/* One region for every offset in a huge page that matters, all at once. */
+/* For each offset in a huge page that matters, there is a region, all at once. */
 static int test_same_folio(const void *arg)
 {
 	static const size_t offs[] = {
@@ -182,7 +182,7 @@ struct fork_case {
 	enum child child;
 };
 
-/* In the child: it must see what the parent had, and may do with it what it likes. */
+/* Runs in the child, which must see what the parent had, and may change its copy. */
 static void in_child(const struct buf *buf, enum child what, int go)
 {
 	char c;
@@ -194,7 +194,7 @@ static void in_child(const struct buf *buf, enum child what, int go)
 			pattern_fill(buf->addr, 99, 0, buf->len);
 		if (what == CHILD_STAYS && read(go, &c, 1) != 1)
 			_exit(2);
-		/* The parent has changed its own in the meantime. */
+		/* Meanwhile, the parent has changed its copy. */
 		if (what == CHILD_STAYS &&
 		    pattern_check("child", buf->addr, buf->seed, 0, buf->len))
 			_exit(3);
@@ -202,7 +202,7 @@ static void in_child(const struct buf *buf, enum child what, int go)
 	_exit(0);
 }
 
-/* Fork a child that goes to in_child() with the reading end of go; negative after fail(). */
+/* Fork a child that runs in_child() with the reading end of go. Negative after fail(). */
 static pid_t start_child(const struct buf *buf, enum child what, int go[2])
 {
 	pid_t child;
@@ -228,7 +228,7 @@ static int reap(pid_t child)
 	return PASSED;
 }
 
-/* The parent's region and the parent's memory stay one and the same across fork(). */
+/* The parent's region and the parent's memory must stay the same pages across fork(). */
 static int test_fork(const void *arg)
 {
 	const struct fork_case *c = arg;
@@ -260,7 +260,7 @@ static int test_fork(const void *arg)
 			goto out;
 	}
 
-	/* What the parent writes, the device reads; what the device writes, the parent reads. */
+	/* The device must read what the parent writes, and the parent what the device writes. */
 	err = read_back(l, lmr, (uintptr_t)buf.addr + off, mr->rkey, buf.seed, off, len);
 	if (err)
 		goto out;
@@ -286,7 +286,7 @@ out:
 	return err;
 }
 
-/* Registered after fork(), while the child still shares every page: the pin must unshare. */
+/* Register after fork(), while the child still shares every page. The pin must unshare. */
 static int test_reg_after_fork(const void *arg)
 {
 	const struct fork_case *c = arg;
@@ -308,7 +308,7 @@ static int test_reg_after_fork(const void *arg)
 		goto out;
 	}
 	lmr = reg_local(l);
-	/* For reading only first: even that needs a page that is the parent's alone. */
+	/* First register for reading only. Even that needs pages that are the parent's alone. */
 	ro = mr_reg(buf.addr + 100, buf.len - 200, IBV_ACCESS_REMOTE_READ);
 	mr = mr_reg(buf.addr + 100, buf.len - 200, ACCESS_ALL);
 	err = lmr && ro && mr ? PASSED : FAILED;
@@ -357,7 +357,7 @@ static int go_away(struct buf *buf, enum going going)
 		err = munmap(buf->addr, buf->len);
 		break;
 	case UNMAPPED_IN_PART:
-		/* Cuts a huge page in two. */
+		/* This cuts huge pages in two. */
 		err = munmap(buf->addr + SZ_2M / 2, SZ_2M);
 		break;
 	case DONTNEED:
@@ -378,13 +378,13 @@ static int go_away(struct buf *buf, enum going going)
 	return err ? fail("%s: %m", going_name[going]) : PASSED;
 }
 
-/* The region keeps the pages that it had. */
+/* The region must keep the pages that it had. */
 static int test_going(const void *arg)
 {
 	const struct going_case *c = arg;
 	struct buf *l = local_buf(BACKING_4K), buf;
 	struct ibv_mr *mr = NULL, *lmr = NULL;
-	/* Across both ends of the part that UNMAPPED_IN_PART takes away. */
+	/* These lie across the two ends of the part that UNMAPPED_IN_PART takes away. */
 	static const size_t off[] = { SZ_2M / 2 - 50001, SZ_2M * 3 / 2 - 50001 };
 	size_t len = 100002, i;
 	struct ibv_sge local;
@@ -412,7 +412,7 @@ static int test_going(const void *arg)
 		if (err)
 			goto out;
 	}
-	/* And what is written there is there. */
+	/* The region must also have what is written to it. */
 	err = rdma(&pair, IBV_WR_RDMA_WRITE, local, (uintptr_t)buf.addr + SZ_2M, mr->rkey,
 		   IBV_WC_SUCCESS) ?:
 	      read_back(l, lmr, (uintptr_t)buf.addr + SZ_2M, mr->rkey, l->seed, 0, 5000);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Atomics, atomic write and flush: operations that find one word, or one range, in a region.
+ * Atomics, atomic write and flush: operations that look up one word, or one range, in a region.
  *
- * They are tried where a look-up can go wrong: in the first and the last word of a region, and in
- * the words on either side of a physical boundary.
+ * We try them where a look-up can go wrong: in the first and the last word of a region, and in the
+ * words on both sides of a physical boundary.
  */
 #include <rdma/ib_user_verbs.h>
 #include <string.h>
@@ -88,7 +88,7 @@ static int atomic(struct words *w, enum ibv_wr_opcode opcode, uint64_t raddr, ui
 	return post_send(pair.qp[0], &wr) ?: wait_wc(pair.cq[0], IBV_WC_SUCCESS, NULL);
 }
 
-/* Do one that succeeds; check what it returned and what it left, and put the pattern back. */
+/* Do an atomic that must succeed. Check its result and the word, and put the pattern back. */
 static int atomic_ok(struct words *w, enum ibv_wr_opcode opcode, size_t off, uint64_t compare_add,
 		     uint64_t swap, uint64_t expect)
 {
@@ -110,8 +110,8 @@ static int atomic_ok(struct words *w, enum ibv_wr_opcode opcode, size_t off, uin
 }
 
 /*
- * One that must be refused. libibverbs' plug-in for rxe checks the alignment in ibv_post_send()
- * already, but not in ibv_wr_*(): this way the kernel decides.
+ * Do an atomic that must be refused. libibverbs' plug-in for rxe checks the alignment itself in
+ * ibv_post_send(), but not in ibv_wr_*(), so we use the latter to test the kernel.
  */
 static int atomic_refused(struct words *w, uint64_t raddr, enum ibv_wc_status status)
 {
@@ -291,7 +291,7 @@ static int flush_refused(uint64_t raddr, uint32_t rkey, size_t len, uint8_t type
 	return pair_recycle(&pair) ?: err;
 }
 
-/* What was written before a flush is there after it. */
+/* Data that was written before a flush must be there after it. */
 static int test_flush(const void *arg)
 {
 	size_t off = SZ_2M - 100, len = SZ_4K + 5;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Memory windows: a key of its own for a part of a region, given and taken back without the kernel.
+ * Memory windows: parts of a region get keys of their own, by work requests instead of calls of the
+ * kernel.
  *
- * Soft-RoCE has type 1 (bound by ibv_bind_mw(), good on any QP) and type 2B (bound by a work
- * request; good only on the QP that bound it, here the responder).
+ * Soft-RoCE has type 1 (bound by ibv_bind_mw(), valid on any QP) and type 2B (bound by a work
+ * request, valid only on the QP that bound it, here the responder).
  */
 #include <errno.h>
 
@@ -72,7 +73,7 @@ static int refused(struct scene *s, enum ibv_wr_opcode opcode, uint32_t rkey, si
 			    (uintptr_t)s->r->addr + roff, rkey, IBV_WC_REM_ACCESS_ERR);
 }
 
-/* Everything inside works, nothing outside the region does. */
+/* Accesses inside the window must work, and those outside the region must be refused. */
 static int check_bound(struct scene *s)
 {
 	size_t region_end = s->r->len - MARGIN;
@@ -111,14 +112,14 @@ static int test_type1(const void *arg)
 	err = scene_open(&s, (enum backing_kind)(uintptr_t)arg, IBV_MW_TYPE_1);
 	if (err)
 		goto out;
-	/* Not bound yet. */
+	/* The window is not bound yet. */
 	err = refused(&s, IBV_WR_RDMA_READ, s.mw->rkey, s.start, 8) ?:
 	      bind1(&s, s.len, rw, IBV_WC_SUCCESS) ?:
 	      check_bound(&s);
 	if (err)
 		goto out;
 
-	/* Bound anew, to something else, with less: the old key is dead. */
+	/* Bind it again, to another part, with fewer rights. The old key must be dead. */
 	old = s.mw->rkey;
 	s.start += SZ_4K + 3;
 	err = bind1(&s, s.len, IBV_ACCESS_REMOTE_READ, IBV_WC_SUCCESS);
@@ -134,7 +135,7 @@ static int test_type1(const void *arg)
 	if (err)
 		goto out;
 
-	/* A region with a window on it stays. */
+	/* A region that has a window cannot be released. */
 	err = ibv_dereg_mr(s.rmr);
 	if (err != EINVAL) {
 		s.rmr = err ? s.rmr : NULL;
@@ -142,7 +143,7 @@ static int test_type1(const void *arg)
 		goto out;
 	}
 
-	/* Bound to nothing (libibverbs' plug-in for rxe wants to see a region even then). */
+	/* Bind it to nothing. Even then, libibverbs' plug-in for rxe wants a region. */
 	err = bind1(&s, 0, 0, IBV_WC_SUCCESS) ?:
 	      refused(&s, IBV_WR_RDMA_READ, s.mw->rkey, s.start, 8);
 out:
@@ -182,7 +183,7 @@ static int local_invalidate(uint32_t rkey, enum ibv_wc_status status)
 	return err;
 }
 
-/* A message that also takes the receiver's window away. */
+/* Send a message that also invalidates the receiver's window. */
 static int send_with_invalidate(struct scene *s)
 {
 	struct ibv_sge from = sge(s->l->addr, 100, s->lmr);
@@ -202,11 +203,11 @@ static int send_with_invalidate(struct scene *s)
 	      wait_wc(pair.cq[1], IBV_WC_SUCCESS, &wc) ?:
 	      moved(s->r, MARGIN, s->l, 0, 100);
 	/*
-	 * The flag is not checked: Soft-RoCE hands the kernel's IB_WC_WITH_INVALIDATE through as it
-	 * is, which is not the bit that libibverbs calls IBV_WC_WITH_INV.
+	 * We do not check the flag: Soft-RoCE passes the kernel's IB_WC_WITH_INVALIDATE on, which
+	 * is another bit than libibverbs' IBV_WC_WITH_INV.
 	 */
 	if (!err && wc.invalidated_rkey != s->mw->rkey)
-		err = fail("the receiver was told that key 0x%x is gone, not 0x%x (flags 0x%x)",
+		err = fail("the completion invalidates key 0x%x, not 0x%x (flags 0x%x)",
 			   wc.invalidated_rkey, s->mw->rkey, wc.wc_flags);
 	return err;
 }
@@ -226,7 +227,7 @@ static int test_type2(const void *arg)
 	if (err)
 		goto out;
 
-	/* Must be invalidated before it can be bound anew. */
+	/* The window must be invalidated before it can be bound again. */
 	err = bind2(&s, s.len, rw, IBV_WC_WR_FLUSH_ERR) ?:
 	      local_invalidate(s.mw->rkey, IBV_WC_SUCCESS) ?:
 	      refused(&s, IBV_WR_RDMA_WRITE, s.mw->rkey, s.start, 8);
@@ -278,7 +279,7 @@ static int test_bind_refused(const void *arg)
 	if (err)
 		goto out;
 
-	/* A region without the right to bind; one that cannot be written to. */
+	/* Try a region without the right to bind, then one that cannot be written to. */
 	err = mr_dereg(&s.rmr);
 	if (err)
 		goto out;
@@ -304,7 +305,7 @@ out:
 	return scene_close(&s, err);
 }
 
-/* An atomic through a window. */
+/* An atomic must work through a window. */
 static int test_window_atomic(const void *arg)
 {
 	struct scene s;
