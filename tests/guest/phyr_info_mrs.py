@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""For the guest script phyr-info: processes that have memory registered, and what is said of them.
+"""For the guest script phyr-info: processes with registered memory, and what phyr_info says of it.
 
-What phyr_info says is compared with what was registered, and with the rdma tool, which asks the kernel in
-its own way.
+We compare that with what was registered, and with the rdma tool, which asks the kernel in its own
+way.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ UFFD_API = 0xAA
 UFFD_MISSING = 1
 UFFDIO_API = 0xC018AA3F
 UFFDIO_REGISTER = 0xC020AA00
-# A name that could do harm where it is printed as it is: colours, a line's end, a quote, no UTF-8.
+# A name that could do harm if it is printed as it is: colours, a line's end, a quote, no UTF-8.
 WILD = b'\x1b[31m\n"\xff\\x'
 TAME = '?[31m?"?\\x'
 
@@ -51,7 +51,7 @@ def address(memory):
 
 
 def scattered(pages):
-    """Neighbours that are not contiguous: pages of a file, in an order that is not its own."""
+    """Neighbours that are not contiguous: pages of a file, mapped in another order."""
     file = os.memfd_create("scattered")
     os.write(file, b"x" * pages * PAGE)
     libc = ctypes.CDLL(None)
@@ -64,7 +64,7 @@ def scattered(pages):
     return begin
 
 
-# What is registered, by length: where it begins, and the fewest and most extents.
+# The regions, by length: where a region begins, and the fewest and most extents that it may have.
 ALL_KINDS = {
     1: (lambda: address(mapped(PAGE)) + 5, 1, 1),
     PAGE: (lambda: address(mapped(PAGE)), 1, 1),
@@ -83,7 +83,7 @@ def register(device, kinds):
 
 
 def in_child(work):
-    """Process ID of a child that does this work, has done it, and lasts."""
+    """Start a child that does this work, and stays. Returns its ID when the work is done."""
     done, say_done = os.pipe()
     pid = os.fork()
     if not pid:
@@ -101,7 +101,7 @@ def in_child(work):
 
 
 def in_thread(work):
-    """Another thread than the first does this work, and lasts."""
+    """Let another thread than the first do this work, and stay."""
     done = threading.Event()
 
     def work_and_last():
@@ -121,7 +121,7 @@ def end(pid):
 
 @contextlib.contextmanager
 def held(device):
-    """Two processes with memory registered, one by another thread: {pid: kinds}"""
+    """Two processes with registered memory, in one by another thread: {pid: kinds}."""
     write_nr("/proc/sys/vm/nr_hugepages", 4)
 
     def wild():
@@ -145,7 +145,7 @@ def write_nr(path, number):
 
 
 def register_for_ever(device):
-    """The page fault of this registration is one that nobody serves."""
+    """Nobody serves the page fault of this registration."""
     memory = mapped(MIB)
     fd = ctypes.CDLL(None).syscall(SYS_USERFAULTFD, os.O_CLOEXEC)
     fcntl.ioctl(fd, UFFDIO_API, bytearray(struct.pack("QQQ", UFFD_API, 0, 0)))
@@ -155,7 +155,7 @@ def register_for_ever(device):
 
 
 def stuck_thread(pid):
-    """Its directory in /proc, if it is in that page fault."""
+    """The directory in /proc of the thread that is in that page fault, if there is one."""
     for thread in glob.glob(f"/proc/{pid}/task/*"):
         with open(thread + "/stack", "rb") as stack:
             if b"handle_userfault" in stack.read():
@@ -188,7 +188,7 @@ def stuck(device):
 # --- what phyr_info says ------------------------------------------------------------------------
 
 FACTS = ["extents", "mean", "largest", "smallest", "metadata", "pinned"]
-# Keys of phyr_info, and those of the rdma tool.
+# Keys of phyr_info, and the rdma tool's keys for the same.
 SAME = {"mrn": "mrn", "pid": "pid", "length": "mrlen", "extents": "drv_phyrs",
         "largest": "drv_largest", "smallest": "drv_smallest", "metadata": "drv_metadata"}
 
@@ -200,7 +200,7 @@ def process_of(thread):
 
 def as_rdma_has_it(device, found, ours):
     """Differences from what the rdma tool prints."""
-    # It leaves control characters in names as they are.
+    # The tool leaves control characters in names as they are.
     told = run("rdma", "-j", "resource", "show", "mr", "-dd").json(strict=False) or []
     told = {entry["mrn"]: entry for entry in told if entry["ifname"] == device}
     if len(found) != len(told):
@@ -208,7 +208,7 @@ def as_rdma_has_it(device, found, ours):
     wrong = []
     for mr in found:
         entry = told.get(mr["mrn"], {})
-        if "pid" in entry:  # it is a thread's
+        if "pid" in entry:  # the ID of a thread
             entry["pid"] = process_of(entry["pid"])
         wrong += [f"{key} {mr[key]}, rdma: {entry.get(SAME[key])}" for key in SAME
                   if mr[key] != entry.get(SAME[key])]
@@ -246,7 +246,7 @@ def total_wrong(total, found, ours):
 
 
 def human(size):
-    """As phyr_info has it, from the definition: one decimal unless the number is whole."""
+    """A size as phyr_info must print it: with one decimal, unless the number is whole."""
     for power, unit in reversed(list(enumerate(["B", "KiB", "MiB", "GiB", "TiB"]))):
         if size >= 1024 ** power and power:
             break
@@ -272,7 +272,7 @@ def check_all(device, registered, ours):
     good = asked.status == 0 and sizes == wanted
     check(f"regions on {what}: all, by process and size", good, sizes, wanted, asked.out, asked.err)
     if not good:
-        return  # the plan tells that the others have not been made
+        return  # the plan shows that the other checks are missing
     wrong = as_rdma_has_it(device, found, ours)
     check(f"regions on {what}: as the rdma tool has them", not wrong, *wrong)
     if ours:
@@ -321,13 +321,13 @@ def check_some(what, registered, found):
 
 
 def check_too_long():
-    """As if one were an implicit on-demand paging region, which Soft-RoCE has not."""
+    """Make one region look like an implicit on-demand paging region, which Soft-RoCE lacks."""
     env = altered("RDMA_NLDEV_ATTR_RES_MRLEN", 64, max(ONE_KIND), 2 ** 64 - 1)
     asked = info("mr", "-j", env=env)
     document = asked.json() or {"mrs": [{"length": 0}], "total": {}}
-    check("regions: a total length that no number has", asked.status == 0 and
+    check("regions: a total length above 64 bits", asked.status == 0 and
           max(mr["length"] for mr in document["mrs"]) == 2 ** 64 - 1 and
           document["total"].get("length", 0) is None, asked.out, asked.err)
     text = info("mr", env=env).out
-    check("regions: a total length that no number has: in words",
+    check("regions: a total length above 64 bits: in words",
           re.search(r" 16.0 EiB .*\ntotal +5 regions +-  ", text, re.S), text)

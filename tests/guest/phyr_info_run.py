@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 """Runs phyr_info and other commands for the guest script phyr-info, and prints its TAP.
 
-JSON is asked of a phyr_info that was built with sanitizers: what it does with memory is judged
-wherever it is used. What people read comes from the one that is installed.
+For JSON, we run a phyr_info that was built with sanitizers, which check its use of memory. The text
+for people comes from the installed one.
 """
 
 import json
@@ -32,10 +32,10 @@ def check(name, good, *details):
 
 
 class Ran:
-    """What a command said, and its status."""
+    """A command's output, and its status."""
 
     def __init__(self, argv, env):
-        # LC_ALL: messages are compared.
+        # LC_ALL is set since we compare messages.
         env = {**os.environ, **(env or {}), "LC_ALL": "C",
                "ASAN_OPTIONS": f"exitcode={SANITIZER_STATUS}",
                "LSAN_OPTIONS": f"exitcode={SANITIZER_STATUS}",
@@ -47,7 +47,7 @@ class Ran:
         self.err = done.stderr.decode("utf-8", "replace")
 
     def json(self, strict=True):
-        """What it said, if that is JSON and nothing else; strictly, as its standard has it."""
+        """The output, if that is JSON and nothing else; strict is as in json.loads()."""
         try:
             return json.loads(self.bytes.decode("utf-8"), strict=strict)
         except ValueError:
@@ -59,11 +59,11 @@ def run(*argv, env=None):
 
 
 def info(*arguments, by=(), unshare=(), before="", env=None):
-    """phyr_info, run by other commands, in namespaces of its own, after commands of the shell."""
+    """Run phyr_info: by other commands, in namespaces of its own, after commands of the shell."""
     argv = [*by]
     if unshare:
         argv += ["unshare", *unshare]
-    # The sanitizers' library must come first, so where another one is preloaded, go without.
+    # The sanitizers' library must come first. If another library is preloaded, go without it.
     sanitized = "-j" in arguments and "LD_PRELOAD" not in (env or {})
     program = SANITIZED if sanitized else PHYR_INFO
     argv += ["sh", "-ec", before + '\nexec "$@"', "sh", program, *arguments]
@@ -73,7 +73,7 @@ def info(*arguments, by=(), unshare=(), before="", env=None):
 # --- a kernel that says something else --------------------------------------------------------------
 
 def preloaded(name, source):
-    """The environment in which functions of phyr_info's libraries are ours."""
+    """An environment that replaces functions of phyr_info's libraries by this source."""
     source = "#define _GNU_SOURCE\n" + textwrap.dedent(source)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", f"/tmp/{name}.so", "-x", "c", "-"],
                    input=source.encode(), check=True)
@@ -81,7 +81,7 @@ def preloaded(name, source):
 
 
 def altered(attribute, size, was, becomes):
-    """The environment in which attributes of RDMA netlink have another value."""
+    """An environment that changes the value of attributes of RDMA netlink."""
     return preloaded("altered", f"""
         #include <linux/netlink.h>
         #include <rdma/rdma_netlink.h>
