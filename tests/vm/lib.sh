@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # shellcheck shell=bash
 #
-# What setup, enter, build and run share: where things are, how they speak, and the lock.
+# What setup, enter, build and run share: where things are, how to print messages, and the lock.
 #
 # The cache holds one lab: the rootfs, the guests' disk image and a boot directory per kernel.
-# Who uses it holds a shared lock on $CACHE/lock, who remakes it an exclusive one.  A stamp, written
-# last, says of which recipe the lab was made and how long its files must be.
+# Users of the lab hold a shared lock on $CACHE/lock.  setup holds an exclusive one while it remakes
+# the lab.  A stamp, which is written last, has the hash of the recipe and the sizes of the lab's
+# files.
 #
 # shellcheck disable=SC2034  # used by those who source this file
 
@@ -31,7 +32,7 @@ need_root() {
 
 recipe_hash() { sha256sum <"$VM/recipe" | cut -d' ' -f1; }
 
-# Is the lab there, of today's recipe, and whole?  A glance at sizes, not a proof.
+# Is the lab there, complete, and made by the present recipe?  This only compares sizes.
 cache_ready() {
 	local word size path
 	[ -s "$CACHE/stamp" ] || return 1
@@ -53,7 +54,7 @@ lock_cache() {
 
 unlock_cache() { exec 9>&-; }
 
-# Make the lab if needed and hold it.  PHYR_LAB_HELD tells the programs we start that we do.
+# Make the lab if needed, and hold its lock.  With PHYR_LAB_HELD, the programs we start need not.
 use_lab() {
 	[ "${PHYR_LAB_HELD-}" = "$CACHE" ] && return
 	local try
@@ -64,17 +65,17 @@ use_lab() {
 			export PHYR_LAB_HELD=$CACHE
 			return
 		fi
-		unlock_cache # somebody else began to remake it in between
+		unlock_cache # another clone has begun to remake it meanwhile
 	done
 	say "the lab in $CACHE does not stay ready (tried $try times); is another clone remaking it? Set PHYR_CACHE"
 	return 1
 }
 
-# Run a command in mount and PID namespaces of its own: nothing it mounts or starts survives it, nor
-# does it survive us, however we die.
+# Run a command in mount and PID namespaces of its own.  Nothing that it mounts or starts survives
+# the command, and the command does not survive us, however we die.
 contained() {
 	setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc \
-		--propagation private -- "$@" <&0 & # or & would take away its stdin
+		--propagation private -- "$@" <&0 & # without <&0, & would take away its stdin
 	local child=$! status=0
 	trap 'kill -KILL '"$child"' 2>/dev/null; trap - INT;  kill -INT  $$' INT
 	trap 'kill -KILL '"$child"' 2>/dev/null; trap - TERM; kill -TERM $$' TERM

@@ -5,20 +5,20 @@
 usage: splat.py [--allow REGEX]... LOG
 Prints the splats of a log; exit status 1 if one of them is not allowed.
 
-The log is cut into blocks, one for each splat, and every block is judged by itself.  A block opens
-at "------------[ cut here ]------------" or at a line that a rule of the file "splats" matches.  It
-closes after "---[ end trace", after MAX_LINES, or where the next one opens.  Which line opens the
-next one is what keeps an allowed splat from hiding another one close behind it:
+We cut the log into blocks, one for each splat, and judge every block by itself.  A block opens at
+"------------[ cut here ]------------" or at a line that a rule of the file "splats" matches.  It
+closes after "---[ end trace", after MAX_LINES, or where the next one opens.  An allowed splat must
+not hide another one close behind it, so these lines open the next block:
 
-  * "cut here" and an "intro" line always do;
-  * so does a "start" line, except the first after a "cut here", and one right after an "intro":
-    these are that splat's own headline;
-  * a "more" line (an Oops after its BUG, the Call Trace) does when the block has its call trace
-    already, or began more than JOIN_LINES ago.
+  * "cut here" and an "intro" line;
+  * a "start" line, except the first after a "cut here", and one right after an "intro": these are
+    that splat's own headline;
+  * a "more" line (an Oops after its BUG, the Call Trace) if the block has its call trace already,
+    or began more than JOIN_LINES ago.
 
 A block is allowed when REGEX is found in one of its headlines, in the kernel's RIP, or in a frame
 of its call trace.  Headlines are the lines that rules match, and the text right after "cut here".
-Nothing else is looked at: nearly every splat in here lists rdma_rxe among the modules.
+Other lines do not count, since nearly every splat in here lists rdma_rxe among the modules.
 """
 
 import os
@@ -39,7 +39,7 @@ RULES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "splats")
 
 
 class Rules:
-    """The rules of a file: see there."""
+    """The rules of a file; tests/vm/splats explains them."""
 
     def __init__(self, path=RULES):
         self.kinds = {"intro": [], "start": [], "more": [], "benign": []}
@@ -67,9 +67,9 @@ class Splat:
 
     def __init__(self, cut, kind):
         self.cut = cut  # it opened at "cut here"
-        self.intro = kind == "intro"  # it opened at such a line, and that is all there is yet
+        self.intro = kind == "intro"  # it opened at an "intro" line, and has no other line yet
         self.lines = []  # as they are in the log
-        self.words = []  # those an --allow-splat may match, without time stamps
+        self.words = []  # the lines that an --allow-splat may match, without time stamps
         self.headed = False  # a "start" line was seen
         self.text = cut  # we are in the text right after "cut here"
         self.traced = False  # its call trace was seen
@@ -121,7 +121,7 @@ def find(text, rules=None):
 
 
 def judge(splats, allowed):
-    """(bad, pardoned): the splats that none of the regular expressions allows, and the others."""
+    """Returns (bad, pardoned): splats that no regular expression allows, and the others."""
     bad, pardoned = [], []
     for s in splats:
         (pardoned if any(s.matches(r) for r in allowed) else bad).append(s)

@@ -3,14 +3,14 @@
 """Runs one command in one virtual machine; started by tests/vm/run, which holds the lab.
 
 The machine boots a kernel of the lab with the lab's initramfs, to which a second archive is
-appended: the scripts of guest/, the command and what the guest must know.  The disk is a snapshot
+appended: the scripts of guest/, the command and the guest's configuration.  The disk is a snapshot
 of the lab's image, thrown away at the end.  The kernel log comes through a serial port into a file
-that stays.  What the command prints, and its status, come through a virtio port, as frames that
+that stays.  The command's output and its status come through a virtio port, as frames that
 guest/agent describes.
 
-There are three ways to an end: the guest reports a status and powers off; it dies; or we stop
-waiting (timeout, signal).  Whichever it is, QEMU is dead before we are: we kill it, and if we are
-killed ourselves the kernel does (PR_SET_PDEATHSIG).
+A run ends in one of three ways: the guest reports a status and powers off; it dies; or we stop
+waiting (timeout, signal).  In each case, QEMU is dead before we are: we kill it, and if we are
+killed ourselves, the kernel kills it (PR_SET_PDEATHSIG).
 """
 
 import argparse
@@ -30,36 +30,37 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 CLONE = os.path.dirname(os.path.dirname(HERE))
 CACHE = os.environ.get("PHYR_CACHE") or "/var/cache/phyr"
 
-HELPED = 100  # tells tests/vm/run that --help was asked for
+HELPED = 100  # says to tests/vm/run that --help was asked for
 LAB_FAILED, SPLAT, TIMEOUT = 98, 99, 124
 
 PROBE_SECONDS = 15  # a KVM that works is at init in two or three
-POWER_OFF_SECONDS = 120  # some of them to take a livepatch out
+POWER_OFF_SECONDS = 120  # the guest may have to take a livepatch out
 STACKS_SECONDS = 5  # for the guest to dump its stacks after a timeout
 TAIL_LINES = 40
 
 # Emulation is slow and the host may be busy: the kernel's own alarms get more patience than they
 # have on hardware.  Seconds.
 HUNG_TASK, WATCHDOG, RCU_STALL = 180, 40, 90
-# Kernels patch their code (static branches) mostly while they boot, newer ones even in what every
-# clock tick runs.  They put a breakpoint there first; and of several emulated CPUs that run at once,
-# one may run its translation of that when nobody expects it any longer.  One boot in some hundreds
-# died of it, or hung.  So kernels boot with one CPU, and guest/boot adds the others.
+# Kernels patch their code (static branches) mostly while they boot, newer ones even code that every
+# clock tick runs.  They first put a breakpoint there.  If several emulated CPUs run at once, one
+# may still run its translation of the breakpoint when the kernel no longer expects that.  One boot
+# in some hundreds died of it, or hung.  So kernels boot with one CPU, and guest/boot adds the
+# others.
 KERNEL_ARGS = ["console=ttyS0", "panic=-1", "maxcpus=1", f"watchdog_thresh={WATCHDOG}",
                f"rcupdate.rcu_cpu_stall_timeout={RCU_STALL}"]
 
-# With "steady" the clock is a count of instructions, of one CPU as there can be no order between two.
-# With "in-turns" there are several, but no two run at the same time.
+# With "steady", the clock counts instructions.  There is one CPU, since two would have no fixed
+# order. With "in-turns" there are several, but no two run at the same time.
 ACCEL = {"kvm": ["-accel", "kvm"], "tcg": ["-accel", "tcg,thread=multi"],
          "in-turns": ["-accel", "tcg,thread=single"],
          "steady": ["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=off"]}
-# All features that can be had, 1 GiB pages among them. Of an emulated CPU, kernels are better not
-# told that it is good at "rep stosb", which QEMU does byte by byte, nor of a fifth level of page tables.
+# The CPU has all possible features, such as 1 GiB pages. An emulated one does not announce a fast
+# "rep stosb", which QEMU does byte by byte, nor a fifth level of page tables.
 CPU = {"kvm": "max", "tcg": "max,erms=off,fsrm=off,fsrs=off,la57=off"}
 
 
-# The board, with what stands between --device and the memory, and the kernel arguments that make it
-# translate, and unmap at once.  The lab's own devices are virtio ones that take physical addresses,
+# The board with its IOMMU, and the kernel arguments that make the IOMMU translate the DMA of
+# --device, and unmap at once.  The lab's own devices are virtio ones that take physical addresses,
 # so they go past any IOMMU.
 STRICT = ["iommu.passthrough=0", "iommu.strict=1"]
 IOMMU = {"none": (["-machine", "pc"], []),
@@ -75,7 +76,7 @@ def say(text):
 
 
 class LabFailed(Exception):
-    """The lab, not the command, went wrong."""
+    """The lab has failed, not the command."""
 
 
 class Stopped(Exception):
@@ -150,8 +151,8 @@ def arguments(argv):
     option("--device", choices=DEVICES,
            help="add a PCI device that does DMA: edu is QEMU's own (1234:11e8)")
     option("--iommu", choices=IOMMU, default="none",
-           help="what translates the DMA of --device; default: none. Unmapping is strict, and a fault\n"
-                "is a splat")
+           help="the IOMMU that translates the DMA of --device; default: none. Unmapping is\n"
+                "strict, and a fault is a splat")
     option("--steady", action="store_true",
            help="if emulated: one CPU whose clock counts instructions, 2 ns each, so that times\n"
                 "are the same whatever else the host does")
@@ -232,7 +233,7 @@ def release(kernel):
 
 
 def qemu():
-    """The lab's own QEMU, run with the lab's libraries; paths mean what they mean on the host.
+    """The lab's own QEMU, run with the lab's libraries.  Paths are the host's.
 
     Not the host's: Debian 12's QEMU 7.2 lets a virtual CPU run stale translations of code that
     another has just patched, so that every few boots die of an int3 in a static branch.  Debian 13's
@@ -252,7 +253,7 @@ class Machine:
         boot = os.path.join(CACHE, "boot", kernel_release)
         self.log = log
         self.port, port = socket.socketpair()
-        # In memory, so that nothing has to be cleaned up.
+        # It is in memory, so that nothing has to be cleaned up.
         initramfs = os.memfd_create("initramfs")
         with open(os.path.join(boot, "initramfs"), "rb") as f, os.fdopen(os.dup(initramfs), "wb") as out:
             shutil.copyfileobj(f, out)
@@ -272,7 +273,7 @@ class Machine:
             command, stdin=subprocess.DEVNULL, stdout=self.errors, stderr=self.errors,
             pass_fds=(initramfs, port.fileno()), preexec_fn=die_with(os.getpid()),
             start_new_session=True,
-            # snapshots are written there
+            # QEMU writes snapshots there
             env={**os.environ, "TMPDIR": os.path.join(CACHE, "tmp")})
         port.close()
         os.close(initramfs)
@@ -303,7 +304,7 @@ class Machine:
 
 
 def die_with(parent):
-    """For the child, before exec: get killed when our process dies, even by SIGKILL."""
+    """For the child, before exec: the kernel kills it when our process dies, even by SIGKILL."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     def set_death_signal():
@@ -314,7 +315,7 @@ def die_with(parent):
 
 
 def comma(path):
-    """In QEMU's options a comma is doubled."""
+    """Doubles commas, as QEMU's options require."""
     return path.replace(",", ",,")
 
 
@@ -325,11 +326,11 @@ def shared(tag, path, read_only=False):
 
 
 def device(name, iommu):
-    """A device, and a place for it where the IOMMU translates its DMA.
+    """A device, in a place where the IOMMU translates its DMA.
 
-    The kernel keeps the drivers of all devices that virtio-iommu's table lists waiting for that
-    IOMMU's own driver, which is on the disk.  So the board's bus, with the disk, goes past the IOMMU,
-    and the table lists a second root only.
+    virtio-iommu has a table of devices.  The kernel makes their drivers wait for the IOMMU's own
+    driver, which is on the disk.  So the disk must not be in the table: the board's bus goes past
+    the IOMMU, and the table has only a second root.
     """
     if iommu != "virtio":
         return ["-device", DEVICES[name]]
@@ -338,7 +339,7 @@ def device(name, iommu):
 
 
 def accelerator():
-    """kvm where a kernel really boots with it, else tcg.  The verdict is kept until the host boots."""
+    """kvm if a kernel really boots with it, else tcg.  The verdict is kept until the next boot."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:

@@ -24,8 +24,8 @@ until_done() {
 
 built() { [ -e "$BUILT/$1.ko" ] || fail "there is no $BUILT/$1.ko; has tests/vm/build made it?"; }
 
-# Load a module built here, those it needs first.  Only rdma_rxe may replace one of the
-# distribution; its other needs are found here or there.
+# Load a module that was built here, after those that it needs.  These are ours if they were built
+# here, and else the distribution's.  rdma_rxe is the only one that both have.
 load_built() {
 	loaded "$1" && return
 	needs=$(modinfo -F depends "$BUILT/$1.ko") || fail "cannot read $BUILT/$1.ko"
