@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""perf/demo's work: measure stock, stock with the livepatch, and phyr Soft-RoCE on each kernel, then
-report.
+"""perf/demo's work: measure stock, stock with the livepatch, and phyr Soft-RoCE on each kernel,
+then report.
 
 usage: demo.py KERNELS ROUNDS CHECK QUICK, as perf/demo gives them
 
-measure.py tells how it is measured.
+measure.py explains the method. The data take this way:
 
     steps below -> plan -> guest (in the guest) -> JSON and perftest tables in out/raw/KERNEL
     -> figures.py (rows, ratios), promises.py (judgement) -> report.py (text), picture.py (SVG),
@@ -24,14 +24,14 @@ from measure import EVERY, OUT, Step, say
 
 DRIVERS = ["stock", "livepatch", "phyr"]
 
-# Iterations and rounds are chosen so that no step takes more than seconds under emulation, where
-# faulting in memory costs more than registering it: hence few rounds of what needs much memory.
-# Base pages are faulted in in random order, or else it would be luck how many of them are neighbours,
-# and the drivers would not do the same work.
+# Each step takes only seconds under emulation. Faulting in memory costs more there than registering
+# it, so steps that need much memory have few rounds. Base pages are faulted in in random order.
+# Otherwise luck would decide how many of them are contiguous, and the drivers would not do the same
+# work.
 Scale = collections.namedtuple("Scale", "memory_mib hugepages steps messages")
 
 FULL = Scale(
-    # 2 GiB of huge pages, 4 GiB to register in small ones, and the system
+    # The memory holds 2 GiB of huge pages, 4 GiB of small pages to register, and the system.
     8192, {"2M": 512, "1G": 1},
     [
         Step("small-4k", "4K,64K,1M", "4k", 300, EVERY, "--shuffle", DRIVERS),
@@ -41,9 +41,9 @@ FULL = Scale(
         Step("gibibyte-4k", "1G", "4k", 5, 2, "--shuffle", DRIVERS),
         Step("gibibyte", "1G", "thp,huge2m,huge1g", 5, 3, drivers=DRIVERS),
         Step("large", "4G", "4k,thp", 3, 1),
-        # One huge page many times over, for which the guest need not have so much memory.
+        # The region maps one huge page many times over, so the guest needs less memory.
         Step("large-aliased", "4G", "huge2m,huge1g", 3, 1, "--aliased"),
-        # Stock would pin it all for minutes only to fail as it does from 1 GiB on.
+        # Stock is left out: it would pin pages for minutes and then fail, as it does above 1 GiB.
         Step("tebibyte", "1T", "huge1g", 5, 1, "--aliased", ["phyr"]),
     ],
     messages=200)
@@ -62,7 +62,7 @@ QUICK = Scale(
 def plan(scale, rounds):
     """Registrations, and at the end of each turn the bandwidths."""
     def bandwidths(number, driver):
-        if driver == "livepatch":  # whose data path is stock's
+        if driver == "livepatch":  # its data path is stock's
             return []
         return measure.bandwidth_lines(number, rounds, driver, scale.messages)
     return measure.plan(scale.steps, rounds, bandwidths)
@@ -78,7 +78,7 @@ def collect(kernel, scale, rounds, raw):
 
 
 def demonstrate(kernels, rounds, scale):
-    """Measure, then write and print all; False if a must-hold was missed."""
+    """Measure, write and print everything. False if something that must hold does not hold."""
     measure.begin(["demo.json", "demo.svg"])
     result = measure.new_result(rounds, quick=scale is QUICK)
     for kernel in kernels:

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""From samples to figures: for each region and each bandwidth test the medians of stock and of what
-is compared with it, their ratio and its spread.
+"""Turns samples into figures. For each region and each bandwidth test, these are the medians of
+stock and of the driver that is compared with it, the ratio of the two, and the spread of the ratio.
 
-Drivers are stock; livepatch, which is stock with registration by phyr_umem.ko; phyr; and libphyr,
-which is phyr with our provider in place of rdma-core's.  A ratio tells how many times better than
-stock one is: stock/phyr of times, phyr/stock of bandwidths.  It is that of the two medians; its
-spread is from the smallest to the largest ratio of one round.  (A ratio of medians lies within: if
-every round's is at most r, so is it.)
+The drivers are stock; livepatch, which is stock with registration by phyr_umem.ko; phyr; and
+libphyr, which is phyr with our provider in place of rdma-core's. A ratio says how many times better
+than stock a driver is: stock/phyr for times, phyr/stock for bandwidths. It is the ratio of the two
+medians. Its spread goes from the smallest to the largest ratio of a single round. The ratio of the
+medians always lies within the spread: if the ratio of every round is at most r, so is that of the
+medians.
 """
 
 from statistics import median
@@ -16,23 +17,24 @@ BANDWIDTH_TESTS = ["ib_write_bw", "ib_read_bw", "ib_send_bw"]
 BANDWIDTH_BYTES = 65536
 
 KIB, MIB, GIB, TIB = (1 << shift for shift in (10, 20, 30, 40))
-# In the order of tables.
+# Tables have this order.
 BACKINGS = ["4k", "malloc", "mthp16k", "mthp32k", "mthp64k", "mthp128k", "mthp256k", "mthp512k",
             "mthp1m", "thp", "huge2m", "huge1g"]
-# What memory is that people register for reading only: shared copy-on-write, or pages of a file.
+# Memory as programs register it for reading only: shared copy-on-write, or pages of a file.
 READ_ONLY_BACKINGS = ["4k-forked", "mthp64k-forked", "thp-forked", "tmpfs4k-private",
                       "tmpfs64k-private", "file-private", "tmpfs4k-shared", "tmpfs64k-shared",
                       "tmpfs2m-shared", "file-shared", "huge2m-shared"]
 ALL_BACKINGS = BACKINGS + READ_ONLY_BACKINGS
 
-# Above this, stock is known to fail, and whoever has its driver; anything else that fails is a fault.
+# Stock's driver is known to fail above this size. Every other failure is a fault.
 STOCK_LIMIT = GIB
 ON_STOCK = ["stock", "livepatch"]
 
 
 def compare(stock, other, numerator, name="phyr"):
-    """The figures of two series, {round: value} each; name is that of the other driver, numerator the
-    one on top of the ratio."""
+    """The figures of two series, which are {round: value}. name is the other driver's name. The
+    ratio
+    is stock/other if numerator is "stock", else other/stock."""
     figure = {"stock": median(stock.values()) if stock else None,
               name: median(other.values()) if other else None,
               "rounds": len(stock.keys() & other.keys()), "ratio": None, "ratio_min": None,
@@ -83,7 +85,7 @@ def derive_region(key, samples):
 
 
 def find_failures(kernel, samples):
-    """What failed and should not have."""
+    """What failed, although it should not."""
     return [f"{kernel}, round {s['round']}, {s['driver']}: {row['bytes']} bytes on {row['backing']}: "
             f"{row['failed']}: {row['reason'] or row['error']}"
             for s in samples for row in s["registrations"]
@@ -92,7 +94,7 @@ def find_failures(kernel, samples):
 
 
 def derive(measured):
-    """Add to what was measured on a kernel: regions and failures."""
+    """Add regions and failures to what was measured on a kernel."""
     samples = measured["samples"]
     keys = sorted({region_key(row) for s in samples for row in s["registrations"]})
     measured["regions"] = [derive_region(key, samples) for key in keys]
@@ -100,7 +102,7 @@ def derive(measured):
 
 
 def derive_bandwidth(measured):
-    """Add the bandwidths, where they were measured."""
+    """Add the bandwidths to what was measured on a kernel."""
     measured["bandwidth"] = {
         test: compare(*({s["round"]: s["bandwidth"][test] for s in measured["samples"]
                          if s["driver"] == driver} for driver in ("stock", "phyr")), "phyr")
@@ -119,7 +121,7 @@ def line(what, wanted, found, spread, holds):
 
 
 def human_bytes(size):
-    """A power of two in its largest unit: "64 KiB"."""
+    """A number of bytes in its largest unit: "64 KiB"."""
     for unit, name in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
         if size >= unit:
             return f"{size // unit} {name}" if size % unit == 0 else f"{size / unit:.1f} {name}"

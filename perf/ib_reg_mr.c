@@ -2,9 +2,9 @@
 /*
  * ib_reg_mr: how long does it take to register memory with an RDMA device, and to release it?
  *
- * perftest measures what happens once memory is registered; this measures what comes before and
- * after. It knows libibverbs only and runs on any device. For each backing and each size there is
- * one row; a registration that the kernel refuses is a row too, since that is a result.
+ * perftest measures what happens once memory is registered; ib_reg_mr measures what comes before
+ * and after. It needs only libibverbs and runs on any device. Each backing and size has one row. A
+ * registration that the kernel refuses is a result, too, and has a row.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,8 +17,9 @@
 #include "ib_reg_mr.h"
 
 /*
- * Set by SIGINT or SIGTERM, to the signal. More of them change nothing: timeout(1), for one, sends
- * its signal twice, and the second must not cut short what the first began. SIGQUIT ends at once.
+ * The signal that ends the run (SIGINT or SIGTERM), or 0. A second signal changes nothing:
+ * timeout(1) sends its signal twice, and the second must not cut short what the first began.
+ * SIGQUIT ends the program at once.
  */
 static atomic_int stop;
 
@@ -135,7 +136,7 @@ static void bench_close(struct bench *bench)
 	ibv_close_device(context);
 }
 
-/* Where an older kernel or a driver does not tell, the device's parent on the bus may. */
+/* Older kernels do not name the driver over netlink. The device's parent on the bus may have it. */
 static void driver_from_sysfs(const struct bench *bench, char *driver, size_t len)
 {
 	char target[256], path[512];
@@ -174,7 +175,7 @@ struct report {
 	bool failed;
 };
 
-/* -a goes as far as memory does, so its end is no failure there, unless nothing was measured. */
+/* With -a, rows end where memory ends. This is a failure only if there is no row at all. */
 static bool is_end_of_memory(const struct options *opts, const struct result *r)
 {
 	return opts->all && r->failed == STAGE_MEMORY && r->bytes > opts->sizes[0];
@@ -200,7 +201,7 @@ static void explain(const struct result *r)
 		r->bytes, backing_name(r->backing), stage_name(r->failed), r->why);
 }
 
-/* True if this backing is worth going on with. */
+/* True if a larger size of this backing is worth trying. */
 static bool report_row(struct report *report, const struct result *r)
 {
 	const struct options *opts = report->info.opts;
@@ -232,7 +233,7 @@ static void run_backing(const struct bench *bench, struct report *report, enum b
 			return;
 		if (!report_row(report, r))
 			return;
-		/* An MR that does not go away holds the memory: more rows would be of no value. */
+		/* The MR still holds the memory, so further rows would be of no value. */
 		if (r->failed == STAGE_RELEASE)
 			return;
 	}
@@ -252,7 +253,7 @@ static void run_all(const struct bench *bench, struct report *report)
 		print_json(report->json, &report->info, report->results, report->nr_results, stop);
 }
 
-/* The files: opened before there is anything to lose. */
+/* The files. They are opened first, before there are results to lose. */
 
 static bool report_open(struct report *report, const struct bench *bench)
 {
@@ -336,7 +337,7 @@ int main(int argc, char **argv)
 		bench_close(&bench);
 	}
 	options_free(&opts);
-	/* End as the signal would have ended us, now that everything is released. */
+	/* Everything is released. Now end as the signal would have ended us. */
 	if (stop) {
 		signal(stop, SIG_DFL);
 		raise(stop);

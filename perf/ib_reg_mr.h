@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * ib_reg_mr: what its parts tell each other.
+ * ib_reg_mr: what its parts share.
  *
  *	ib_reg_mr.c		opens the device, goes through backings and sizes
  *	ib_reg_mr_options.c	the command line
@@ -8,8 +8,8 @@
  *	ib_reg_mr_print.c	table and JSON
  *	ib_reg_mr_contend.c	the thread of --contend
  *
- * and of memory/, the memory to register; of provider/: nldev.c, what the kernel says of the MR;
- * memlock.c, whether it may be so large.
+ * memory/ makes the memory to register. Two parts are in provider/common/: nldev.c, which asks the
+ * kernel about an MR, and memlock.c, which knows the limit of locked memory.
  */
 #ifndef PERF_IB_REG_MR_H
 #define PERF_IB_REG_MR_H
@@ -27,7 +27,7 @@
 #define PROGRAM "ib_reg_mr"
 #define __printf(format, args) __attribute__((__format__(printf, format, args)))
 
-/* The build gives it; this is for who compiles by hand. */
+/* The build defines it. This is for a compilation by hand. */
 #ifndef PHYR_VERSION
 #define PHYR_VERSION "0"
 #endif
@@ -56,14 +56,14 @@ struct options {
 	bool contend;
 	size_t offset;
 	size_t iters;			/* 0: as many as fit into about a second */
-	int warmup;			/* negative: a few */
+	int warmup;			/* negative: up to three */
 	bool json;
 	const char *json_file;		/* NULL: stdout, in place of the table */
 };
 
 /*
- * True if there is something to run. Otherwise the program is to end with *status: after -h and -V,
- * and after a mistake, which was explained.
+ * True if there is something to run. Otherwise the program ends with *status: -h or -V was
+ * answered, or a mistake was explained.
  */
 bool options_parse(struct options *opts, int argc, char **argv, int *status);
 void options_free(struct options *opts);
@@ -108,8 +108,8 @@ struct result {
 };
 
 /*
- * Fill in a row. What goes wrong is part of the result. Measures nothing (no iterations, no
- * failure) if told to stop before the first iteration was complete.
+ * Fill in a row, including what went wrong. If the program is stopped before the first iteration is
+ * complete, the row has neither iterations nor a failure.
  */
 void measure(const struct bench *bench, enum backing_kind kind, size_t size, struct result *result);
 
@@ -128,7 +128,7 @@ struct run_info {
 	char kernel[128];
 };
 
-/* The kernel's count of entries that describe an MR to the device; false if it does not tell. */
+/* How many entries describe the MR to the device. False if the kernel does not say. */
 bool result_entries(const struct result *r, uint64_t *entries);
 
 void print_table_header(FILE *out, const struct run_info *info);

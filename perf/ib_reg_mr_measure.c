@@ -2,10 +2,10 @@
 /*
  * One row of ib_reg_mr: memory of one kind and size, registered and released over and over.
  *
- * The cycle is: [map fresh memory,] register, release [, unmap]. Memory is mapped for each cycle
- * if it shall be untouched, or if the first registration of it leaves other memory behind. Only
- * the calls of ibv_reg_mr() and ibv_dereg_mr() are timed. In the very first cycle, which usually
- * is a warm-up, the kernel is asked about the MR between the two.
+ * The cycle is: [map fresh memory,] register, release [, unmap]. Each cycle maps its own memory if
+ * that must be untouched, or if its registration replaces it by a copy. Only the calls of
+ * ibv_reg_mr() and ibv_dereg_mr() are timed. Between the two, the very first cycle, which usually
+ * is a warm-up, asks the kernel about the MR.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,16 +18,16 @@
 
 #define NS_PER_SEC 1000000000ull
 
-/* How long to go on where nobody said how many iterations. */
+/* Without -n: measure for so long, but at least and at most so many times. */
 #define ADAPTIVE_NS NS_PER_SEC
 #define ADAPTIVE_MIN 5
 #define ADAPTIVE_MAX 1000
 
-/* Up to three warm-ups, but not where one alone takes this long. */
+/* Without -W: up to three warm-ups, but none after so long. */
 #define WARMUP_NS (NS_PER_SEC / 10)
 #define WARMUP_MAX 3
 
-/* Of what should be huge pages, how much must be before we stop complaining. */
+/* We warn if less than so much of the memory is in huge pages. */
 #define HUGE_PERCENT 90
 
 #define MEMLOCK_REMEDY "raise it with `ulimit -l`, or run with CAP_IPC_LOCK"
@@ -36,7 +36,7 @@ struct row {
 	const struct bench *bench;
 	struct backing_spec spec;
 	bool fresh;			/* every cycle maps its own memory */
-	struct backing memory;		/* else mapped */
+	struct backing memory;		/* otherwise all cycles use this */
 	size_t cycles;			/* complete ones, warm-ups included */
 	uint64_t *reg_ns;		/* samples */
 	uint64_t *dereg_ns;
@@ -173,7 +173,7 @@ static bool cycle(struct row *row, uint64_t *reg_ns, uint64_t *dereg_ns)
 		return register_and_release(row, reg_ns, dereg_ns);
 	if (!map_memory(row))
 		return false;
-	/* Of what registration copies, the original is meant. */
+	/* Registration replaces this memory by a copy, and the warning is about the original. */
 	if (!row->cycles && backing_is_copied(row->spec.kind))
 		warn_unless_huge(row);
 	ok = register_and_release(row, reg_ns, dereg_ns);

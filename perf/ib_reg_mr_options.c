@@ -2,8 +2,8 @@
 /*
  * The command line of ib_reg_mr.
  *
- * Sizes and backings are lists: an option may be repeated, and each may have several values
- * separated by commas.
+ * Sizes and backings are lists: these options may be repeated, and each may have several values,
+ * which are separated by commas.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -16,7 +16,7 @@
 
 #include "ib_reg_mr.h"
 
-/* perftest's default size, and how far -a goes by itself. */
+/* The default size, which is perftest's; the largest size of -a by default, and its smallest. */
 #define DEFAULT_SIZE ((size_t)64 << 10)
 #define DEFAULT_ALL ((size_t)4 << 30)
 #define SMALLEST_ALL ((size_t)4 << 10)
@@ -36,12 +36,12 @@ static const char help[] =
 "  -n, --iters=N          measure N times (default: for about a second, 5 to 1000 times)\n"
 "  -W, --warmup=N         register N times before that (default: up to 3)\n"
 "      --access=rw|ro     local and remote access, or remote read only (default: rw)\n"
-"      --offset=BYTES     start so far into the first page (default: 0)\n"
+"      --offset=BYTES     start BYTES behind the beginning of the first page (default: 0)\n"
 "      --aliased          map one huge page over and over (huge2m and huge1g)\n"
 "      --untouched        register fresh memory, never touched before, every time\n"
 "      --shuffle          touch the pages in random order, so that few neighbours are contiguous\n"
 "      --contend          another thread takes the address space's lock; times are CPU time\n"
-"  -k, --keep-going       rows that fail do not make the exit status 1\n"
+"  -k, --keep-going       a row that fails does not make the exit status 1\n"
 "      --json[=FILE]      write all results as JSON to FILE; without FILE, or if it is -, to\n"
 "                         standard output in place of the table\n"
 "  -h, --help             show this help\n"
@@ -259,7 +259,7 @@ static bool parse_one(struct options *opts, int option, int argc, char **argv)
 	}
 }
 
-/* In place of the size that -s gave, or of none, all powers of two up to it. */
+/* Replace the size of -s, or the default, by all powers of two up to it. */
 static bool expand_all(struct options *opts)
 {
 	size_t largest = opts->size_given ? opts->sizes[0] : DEFAULT_ALL;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The results of ib_reg_mr: a table in perftest's manner, row by row as they come, and JSON.
+ * The results of ib_reg_mr: a table in perftest's manner, which grows with each row, and JSON.
  *
- * What is not known is "-" in the table and null in JSON, never 0.
+ * A value that is not known is "-" in the table and null in JSON, never 0.
  */
 #define _GNU_SOURCE
 #include <stdarg.h>
@@ -18,7 +18,7 @@ enum {
 	NR_COLUMNS
 };
 
-/* Names, and a width each that holds the longest value: 1 TiB in bytes, minutes in usec. */
+/* Each column is wide enough for its longest value: 1 TiB in bytes, minutes in usec. */
 static const struct column {
 	const char *name;
 	int width;
@@ -45,7 +45,7 @@ bool result_entries(const struct result *r, uint64_t *entries)
 {
 	enum mr_fact fact = MR_PHYRS;
 
-	/* A device that uses the kernel's own addresses has no list of DMA addresses. */
+	/* A device that uses the kernel's own addresses has no DMA entries. */
 	if (r->facts.known[MR_DMA_ENTRIES] && r->facts.value[MR_DMA_ENTRIES])
 		fact = MR_DMA_ENTRIES;
 	*entries = r->facts.value[fact];
@@ -129,7 +129,7 @@ static void fill_number(struct cell *cell, bool known, uint64_t value)
 		fill(cell, "%ju", (uintmax_t)value);
 }
 
-/* In place of the median of what failed. */
+/* The name of the error replaces the median of the call that failed. */
 static void fill_error(struct cell *cells, const struct result *r)
 {
 	const char *name = strerrorname_np(r->error);

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""What perf/demo and the benchmarks of perf/run share: boot a machine, have a plan carried out in it,
-read what came back.
+"""What perf/demo and the benchmarks of perf/run share: boot a machine, have it carry out a plan,
+and read the results.
 
-One boot for each kernel.  In it the drivers take turns on rxe0, round by round, so that what
-changes slowly (load of the host, fragmentation of the guest's memory) meets all alike; every
-second round has them in the other order, which evens out what the order does.  Each turn begins with
-loading the driver, also where it was loaded: what the last turn has left behind in the slab
-allocator was seen to cost small registrations a third.  A ratio is formed within a round first: the
-spread of these is its error bar.
+All drivers are measured in one boot. They take turns on rxe0, round by round, so that slow changes
+(load of the host, fragmentation of the guest's memory) affect all of them alike. Every second round
+reverses the order of the drivers, which evens out the effects of the order. Each turn begins by
+loading the driver, even if it is loaded already: what the last turn leaves in the slab allocator
+was seen to make small registrations a third slower. Each round has a ratio of its own; the spread
+of these ratios is the error bar.
 
-An emulated machine is told to be steady: its clock counts the instructions of its one CPU, since
-the host's time says more of the host (seen: half the speed for seconds on end) than of the drivers.
-What takes several CPUs is measured by the host's time all the same.
+An emulated machine is steady (--steady): it has one CPU, and its clock counts that CPU's
+instructions. The host's time would say more about the host, which was seen at half its speed for
+seconds, than about the drivers. Benchmarks that need several CPUs use the host's time all the same.
 
-A plan is lines for perf/guest, which carries them out in the machine: see there.
+A plan is lines for perf/guest, which describes them and carries them out in the machine.
 """
 
 import collections
@@ -32,22 +32,23 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 LAB = os.path.join(os.path.dirname(HERE), "tests", "vm")
 OUT = os.path.join(HERE, "out")
 
-# Stock Soft-RoCE takes its page table of an MR from one kmalloc; above 1 GiB that is more than
-# kmalloc gives, and the kernel warns.  The function is in stock's rxe_mr.c only: ours has no such.
+# Stock Soft-RoCE allocates the page table of an MR by one kmalloc(). Above 1 GiB that is more than
+# kmalloc() gives, and the kernel warns. Only stock's rxe_mr.c has this function; ours does not.
 STOCK_SPLAT = r"\b__alloc_mr_page_info\+0x[0-9a-f]+/0x[0-9a-f]+ \[rdma_rxe\]"
 
 TIMEOUT = 1800  # seconds for a boot; it takes two to three minutes where there is no KVM
 SPARE_MIB = 1024  # what the host needs besides the guest's memory
 
-# How often a step is done; what takes microseconds is noisy and cheap, and measured in every round.
+# As rounds of a step: in every round. Steps of microseconds are noisy, and cheap to repeat.
 EVERY = float("inf")
 
-# A call of ib_reg_mr; thp, if not empty, is the system's setting for transparent huge pages, and
-# prepare what libphyr is to do with memory (PHYR_PREPARE).
+# A call of ib_reg_mr, and by which drivers and in how many rounds it is made. thp is the system's
+# setting for transparent huge pages, which stays as it is if thp is empty. prepare is PHYR_PREPARE,
+# which says what libphyr does with memory.
 Step = collections.namedtuple("Step", "name sizes backings iterations rounds options drivers thp prepare",
                               defaults=("", ["stock", "phyr"], "", "auto"))
 
-# A machine, what is done in it, and the directory for what came of it.
+# A machine and the lines of its plan. The results go to a directory called name.
 Boot = collections.namedtuple("Boot", "name memory_mib hugepages lines steady", defaults=(True,))
 
 PROGRAM = os.path.splitext(os.path.basename(sys.argv[0]))[0]
@@ -103,7 +104,8 @@ def bandwidth_lines(number, rounds, driver, messages):
 
 
 def check_memory(memory_mib, remedy=""):
-    """Without this a guest too large would have the host's OOM killer choose a victim."""
+    """Refuse a guest that is too large for the host, before the host's OOM killer chooses a
+    victim."""
     with open("/proc/meminfo", encoding="ascii") as f:
         available = next(int(line.split()[1]) // 1024 for line in f if line.startswith("MemAvailable:"))
     wanted = memory_mib + SPARE_MIB
@@ -113,7 +115,7 @@ def check_memory(memory_mib, remedy=""):
 
 
 def pass_on(stream, kernel):
-    """The guest's and the lab's words.  Of a splat that we expect, one line instead of fifty."""
+    """Pass on what the guest and the lab print. An expected splat becomes one line, not fifty."""
     expected = False
     for line in stream:
         line = line.rstrip("\n")
@@ -127,14 +129,14 @@ def pass_on(stream, kernel):
 
 
 def run(kernel, memory_mib, hugepages, lines, raw, log, steady=True):
-    """Boot, carry out the plan's lines; the results are in raw afterwards."""
+    """Boot a machine that carries out the plan's lines, and writes its results to raw."""
     shutil.rmtree(raw, ignore_errors=True)
     os.makedirs(raw)
     with open(os.path.join(raw, "plan"), "w", encoding="ascii") as f:
         f.write(lines)
     shutil.copy(os.path.join(HERE, "guest"), raw)
     command = [
-        # should we die, the machine goes with us
+        # if we die, so does the machine
         "setpriv", "--pdeathsig", "TERM",
         os.path.join(LAB, "run"), "--kernel", kernel, "--rxe", "none", "--mem", f"{memory_mib}M",
         *["--steady"] * steady,
@@ -144,8 +146,8 @@ def run(kernel, memory_mib, hugepages, lines, raw, log, steady=True):
     say(f"{kernel}: building what is not built yet, booting a virtual machine of {memory_mib} MiB")
     busy = os.getloadavg()[0]
     if not steady and busy > os.cpu_count() / 4:
-        say(f"the host is busy: {busy:.1f} processes want {os.cpu_count()} CPUs, and what two CPUs of the "
-            "guest do at a time will take longer; better have it do nothing else")
+        say(f"the host is busy: {busy:.1f} processes want {os.cpu_count()} CPUs; times will be too "
+            "long where two CPUs of the guest work at a time, so better measure on an idle host")
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=subprocess.PIPE,
                           text=True, errors="replace") as machine:
         pass_on(machine.stderr, kernel)
@@ -170,7 +172,7 @@ def read_registration(path):
     except ValueError as e:
         raise Failed(f"{path} is not the JSON of ib_reg_mr: {e}") from e
     with open(f"{path}.err", encoding="utf-8") as f:
-        # each begins a line and is explained by lines without the prefix
+        # lines without the prefix explain the warning before them
         warnings = [line.strip() for line in f if ": warning: " in line]
     about = {"aliased": result["aliased"], "read_only": result["access"] == "ro",
              "contended": result["contended"]}
@@ -183,7 +185,7 @@ def read_bandwidth(path):
         lines = f.read().splitlines()
     for header, line in zip(lines, lines[1:]):
         if header.strip().startswith("#bytes"):
-            # names hold blanks, but no unit does
+            # a name may contain blanks, a unit may not
             names = re.findall(r"#?\w+(?: \w+)*(?:\[[^]]*\])?", header)
             values = line.split()
             try:
@@ -201,7 +203,8 @@ def read_bandwidths(number, driver, raw):
 
 
 def collect(kernel, steps, rounds, raw, more=lambda number, driver: {}):
-    """All that was measured on a kernel: facts and samples; more() gives what else a sample holds."""
+    """All that was measured on a kernel: facts and samples; more() gives what else a sample
+    holds."""
     samples = []
     for number, driver in turns(steps, rounds):
         registrations, warnings = [], []
@@ -227,8 +230,8 @@ def new_result(rounds, **more):
 
 
 def begin(results):
-    """Hold a lock as long as we live, or two measurements of one clone would mix their results, and
-    remove the last run's: should we fail, none is better than those."""
+    """Take a lock until this process ends, so that two measurements of one clone do not mix their
+    results. Remove the last run's results, so that they do not pass for ours if we fail."""
     os.makedirs(OUT, exist_ok=True)
     lock = os.open(OUT, os.O_RDONLY)
     try:
@@ -255,7 +258,7 @@ def check_failures(result):
 
 
 def exit_status(work, check):
-    """Do the work, which tells whether all that was promised held; what is the exit status?"""
+    """Call work(), which returns whether all promises held, and return the exit status."""
     try:
         held = work()
     except Failed as e:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""The most kernel memory that a system call had at a time, from a trace of its allocations.
+"""Finds the most kernel memory that a system call had at a time, in a trace of its allocations.
 
-The trace is of the kmem events of one task (perf/guest's "peak").  Objects of the slab allocator count
-by the bytes that are allocated for them; pages count unless they are for the slab allocator, as the
-stack behind the event tells.  What was allocated before, and what others free later, is not in it.
-So the figure is exact, as long as the trace is whole, which its header tells.
+The trace has the kmem events of one task ("peak" in perf/guest). An object of the slab allocator
+counts with the bytes that were allocated for it. A page counts unless the slab allocator took it,
+which the stack behind the page's event shows. The trace does not have what was allocated before it,
+nor what other tasks free. The figure is exact if the trace is whole, and the trace's header says
+whether it is.
 """
 
 import re
@@ -16,12 +17,12 @@ PAGE_BYTES = 4096
 # umem_time-123     [000] .....   12.345678: kmalloc: call_site=... ptr=0000000012345678 ...
 EVENT = re.compile(r"\s*.*-\d+ +\[\d+\] \S+ +[\d.]+: (\w+): (.*)")
 WRITTEN = re.compile(r"# entries-in-buffer/entries-written: (\d+)/(\d+)")
-# By which functions pages come to the slab allocator. (sg_kmalloc() is none.)
+# The functions by which the slab allocator takes pages. sg_kmalloc() is not one of them.
 SLAB = re.compile(r"\s*=> (_+kmalloc|kmem_cache_alloc|\w*slab)")
 
 
 class Account:
-    """Bytes by object, and the most of them."""
+    """The bytes of each object, their sum now, and the largest sum so far."""
 
     def __init__(self):
         self.bytes = {}
@@ -45,7 +46,7 @@ def read(path):
     account, page, whole = Account(), None, False
 
     def settle():
-        """A page for which no stack has said that it is the slab allocator's."""
+        """Count the last page, since no stack has shown that the slab allocator took it."""
         nonlocal page
         if page:
             account.add(*page)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""The figures as a picture: an SVG with a panel for each kernel, in it a pair of bars, stock over
-phyr, for each region.  Time goes to the right on a logarithmic scale, the same in all panels; below
-them are the bandwidths, on a linear one.
+"""Draws the figures as an SVG. Each kernel has a panel, and each region a pair of bars in it, stock
+above phyr. Time goes to the right on a logarithmic scale, which is the same in all panels. The
+bandwidths are below them, on a linear scale.
 """
 
 import math
@@ -19,7 +19,7 @@ MARGIN = 24
 HEAD = 96  # title and legend
 LABELS = 96  # left of the bars
 SCALE = 400  # the bars
-RATIOS = 64  # right of them; a bar's own number may reach into it
+RATIOS = 64  # right of the bars; the number of a long bar may reach into it
 PANEL = LABELS + SCALE + RATIOS
 BAR = 9
 PAIR = 2 * BAR + 9
@@ -87,7 +87,7 @@ def draw_pair(x, y, region, scale):
 
 
 def draw_panel(x, y, kernel, scale):
-    """A kernel's registrations; (elements, where they end)."""
+    """A kernel's registrations. Returns the elements, and the y at which they end."""
     lines = [text(x, y + 18, f"{kernel['kernel']} kernel, {kernel['release']}", 15, weight="bold"),
              text(x + PANEL - 8, y + 40, "stock / phyr", 10, "end")]
     bars, top = [], y + DECADES_TOP

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""perf/run pin: what the pinning core must hold, each line with its measured figure.
+"""perf/run pin: measures what must hold for the pinning core.
 
-Registration and release are measured by ib_reg_mr, stock against phyr; measure.py tells how.  The
-cost against the floor (see pin_floor.c) needs no RDMA and is phyr's alone.
+ib_reg_mr measures registration and release, stock against phyr, as measure.py explains. pin_floor
+measures phyr alone, without RDMA: what its pins cost against the floor, which pin_floor.c defines.
 
     steps below -> plan -> guest (in the guest) -> JSON in out/raw/pin-KERNEL
     -> figures.py (rows, ratios) -> the judgement below -> text, out/pin.json
@@ -22,7 +22,7 @@ from read_only import READ_ONLY_RATIO, promised, read_only_steps
 ABOUT = "registration, release and cost against GUP's own: the pinning core's must-holds"
 ROUNDS = 3
 
-# 1 GiB in small pages at a time, 1 GiB of huge pages of each size, and the system
+# The memory holds 1 GiB of small pages at a time, 1 GiB of huge pages of each size, and the system.
 MEMORY_MIB = 6144
 HUGEPAGES = {"2M": 512, "1G": 1}
 
@@ -31,20 +31,20 @@ STEPS = [
     Step("small", "4K,64K", "thp,huge2m,huge1g", 300, EVERY),
     Step("gibibyte-4k", "1G", "4k,mthp64k", 5, 3, "--shuffle"),
     Step("gibibyte", "1G", "thp,huge2m,huge1g", 5, EVERY),
-    # One huge page many times over. Stock would pin it all for minutes only to refuse, as it
-    # does from 1 GiB on: of it we only want to see that.
+    # The region maps one huge page many times over. Stock would pin pages for minutes and then
+    # refuse, as it does above 1 GiB. The step "refused" shows this with fewer pages.
     Step("tebibytes", "1T,4T", "huge1g", 5, EVERY, "--aliased", ["phyr"]),
     Step("refused", "2G", "huge1g", 1, 1, "--aliased --warmup=0", ["stock"]),
     *read_only_steps(["stock", "phyr"]),
 ]
 
-# Kinds and MiB for pin_floor; enough folios for a time far above the clock's step.
+# Kinds and MiB for pin_floor. They have so many folios that times are far above the clock's step.
 FLOOR = ["4k:256", "mthp16k:256", "mthp64k:1024", "mthp1m:1024", "thp:1024", "huge2m:1024",
          "huge1g:1048576"]
 FLOOR_ROUNDS = 7
 FLOOR_RATIO = 1.5
 
-# stock/phyr at least, by kernel
+# The least stock/phyr that must hold, by kernel.
 RATIOS = [
     (GIB, "mthp64k", "reg_usec", {"stable": 3, "backports": 2}),
     (GIB, "4k", "reg_usec", {"stable": 1.4, "backports": 1.2}),
@@ -106,7 +106,7 @@ def judge_ratio(what, wanted, region, call):
 
 
 def judge_small(measured, size, call):
-    """The least of all kinds of memory counts."""
+    """Judge the kind of memory with the least ratio."""
     what = f"{human_bytes(size)}, {CALLS[call]}, stock/phyr"
     regions = [r for r in measured["regions"] if r["bytes"] == size and not r["read_only"]]
     failed = [r for r in regions if r[call]["ratio"] is None]
@@ -144,7 +144,7 @@ def judge_floor(row, call, limit):
 
 
 def stock_refuses(measured):
-    """Nothing that we promise, but why there is no ratio for what is larger."""
+    """This is no promise. It shows why larger regions have no ratio."""
     error = find(measured, 2 * GIB, "huge1g")["stock_error"]
     return line("2 GiB of huge1g, stock", "", error or "registers", "", None)
 
@@ -170,7 +170,7 @@ def judge(measured):
 
 
 def floor_table(measured):
-    """Nanoseconds for each folio mapping, which is what the floor is made of."""
+    """Nanoseconds for each folio mapping. The floor is one GUP call for each of these."""
     def cells(row):
         each = [row[call][who] / row["folios"] for call in ("pin", "unpin")
                 for who in ("gup_ns", "phyr_ns")]

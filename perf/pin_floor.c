@@ -2,10 +2,11 @@
 /*
  * pin_floor: what does phyr_pin_user() cost, against the least that any pinning by GUP must cost?
  *
- * A region consists of folio mappings: base pages, or larger folios. To pin a folio takes one call
- * of pin_user_pages_fast() for one of its pages at the very least: that, for each folio mapping, is
- * the floor. tests/kernel/phyr_test.ko takes both times in the kernel. They are taken in turns, so
- * that what changes slowly meets both alike, and medians are compared. The same for unpinning.
+ * A region consists of folio mappings, which are base pages or larger folios. Pinning a folio takes
+ * at least one call of pin_user_pages_fast() for one of its pages. One such call for each folio
+ * mapping is the floor. tests/kernel/phyr_test.ko takes the times of both in the kernel. Both take
+ * turns, so that slow changes of the machine affect them alike, and their medians are compared.
+ * Unpinning is compared in the same way.
  *
  * Prints JSON, a row for each kind of memory, to stdout.
  */
@@ -25,10 +26,10 @@
 static const char usage[] =
 "Usage: pin_floor [-n ROUNDS] KIND:MIB...\n"
 "Compare phyr_pin_user() with one pin_user_pages_fast(va, 1) for each folio mapping.\n"
-"KIND is a backing of ib_reg_mr; of huge1g there is one page, mapped over and over.\n"
+"KIND is a backing of ib_reg_mr. With huge1g, one page is mapped over and over.\n"
 "Base pages are in random order. Needs phyr_test.ko loaded, and root.\n";
 
-/* One region, and room for what is measured of it. */
+/* One region, and what is measured of it. */
 struct region {
 	struct backing memory;
 	uint64_t *addresses;		/* one for each folio mapping */
@@ -84,7 +85,7 @@ static void measure_phyr(int fd, struct region *r, size_t round)
 	r->table_bytes = pin.table_bytes;
 }
 
-/* "gup" and "phyr" are medians; the ratios of single rounds go from "least" to "most". */
+/* The times are medians. "least" and "most" are the ratios of single rounds. */
 static void print_comparison(const char *name, uint64_t *gup, uint64_t *phyr, size_t rounds)
 {
 	double least = 0, most = 0, ratio;
@@ -121,7 +122,7 @@ static void run(int fd, enum backing_kind kind, size_t size, size_t rounds)
 	r.phyr_pin = samples_alloc(rounds);
 	r.phyr_unpin = samples_alloc(rounds);
 	map_region(&r, kind, size);
-	/* Once without looking: caches and the module's own allocations warm up. */
+	/* These times are not kept: the calls warm up caches and the module's allocations. */
 	measure_gup(fd, &r, 0);
 	measure_phyr(fd, &r, 0);
 	for (size_t i = 0; i < rounds; i++) {

@@ -8,12 +8,12 @@ BACKINGS = ["4k", "thp", "huge2m", "huge1g"]
 
 
 def line(promise, found, holds):
-    """holds is None where it was not measured."""
+    """A promise and what was found; holds is None if it was not measured."""
     return {"promise": promise, "found": found, "holds": holds}
 
 
 def at_least(promise, wanted, ratios):
-    """{name: ratio}: the least counts."""
+    """Judge {name: ratio} by the least ratio."""
     known = {name: r for name, r in ratios.items() if r is not None}
     if not known:
         return line(promise, "not measured", None)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""perf/run provider: what our provider, libphyr, must hold.
+"""perf/run provider: measures what must hold for our provider, libphyr.
 
-Fresh memory, as malloc() gives it and nobody has touched yet, is prepared by libphyr and then
-registered with phyr's driver; against stock's driver with rdma-core's provider.  Several threads
-prepare, so that machine has two CPUs, and times are the host's.  What must not get slower, small
-registrations and the data path, is measured on phyr's driver with either provider, and steady.
-measure.py tells how.
+Fresh memory comes from malloc(), and nobody has touched it yet. libphyr prepares it and registers
+it with phyr's driver; this is compared with stock's driver and rdma-core's provider. libphyr
+prepares with several threads, so that machine has two CPUs, and times are the host's. Small
+registrations and the data path must not become slower. They are measured in a steady machine, on
+phyr's driver with either provider. measure.py explains the method.
 
     steps below -> plan -> guest (in the guest) -> JSON in out/raw/provider-KERNEL/BOOT
     -> rows, the judgement below -> text, out/provider.json
@@ -30,19 +30,19 @@ FRESH, STEADY = "fresh", "steady"
 BOTH = {FRESH: ["stock", "libphyr"], STEADY: ["phyr", "libphyr"]}
 STEPS = {
     FRESH: [Step("madvise", "1G", "malloc", 2, EVERY, "--untouched", BOTH[FRESH], "madvise"),
-            # By advice, which leaves traces, so that it has to be asked for.
+            # libphyr gives advice only if asked to, since advice leaves traces.
             Step("advise", "1G", "malloc", 2, EVERY, "--untouched", BOTH[FRESH], "madvise", "advise"),
             Step("always", "1G", "malloc", 2, EVERY, "--untouched", BOTH[FRESH], "always")],
     STEADY: [Step("small-4k", "4K,16K,64K", "4k", 300, EVERY, "--shuffle", BOTH[STEADY]),
              Step("small", "4K,16K,64K", "thp,huge2m", 300, EVERY, "", BOTH[STEADY]),
-             # What libphyr looks at, and leaves alone: nothing is promised.
+             # libphyr looks at this memory and leaves it alone. Nothing is promised of it.
              Step("touched", "4M,1G", "thp", 30, EVERY, "", BOTH[STEADY]),
              Step("touched-4k", "4M,1G", "4k", 5, EVERY, "--shuffle", BOTH[STEADY])],
 }
-# With 500, ib_read_bw on 6.12 differs by 5 % from run to run; with these, by 1 %.
+# On the stable kernel, ib_read_bw differs from run to run by 5 % with 500, and by 1 % with these.
 MESSAGES = 2000
 
-# Ratios at least, and extents at most.
+# The least ratios and the most extents that must hold.
 FRESH_RATIO = {"madvise": 2.3, "advise": 4, "always": 1.5}
 FRESH_NAME = {"madvise": "THP madvise", "advise": "THP madvise, PHYR_PREPARE=advise",
               "always": "THP always"}
@@ -76,7 +76,7 @@ def collect(kernel, rounds, raw):
 
 
 def derive_regions(samples, before, after):
-    """A row for each step, kind of memory and size, of what did not fail."""
+    """A row for each step, kind of memory and size, made of the registrations that did not fail."""
     def key(row):
         return row["step"], row["backing"], row["bytes"]
 
@@ -120,13 +120,13 @@ def judge_ratio(what, wanted, figure, who=""):
 
 
 def judge_least(what, wanted, figures_by_name):
-    """The least of all counts."""
+    """Judge the least ratio."""
     name, figure = min(figures_by_name.items(), key=lambda item: item[1]["ratio"] or 0)
     return judge_ratio(what, wanted, figure, f" ({name})")
 
 
 def judge_extents(thp, region):
-    """512 of its pages are base pages, and where no huge page is left in their zone, scattered."""
+    """512 pages of the region are base pages, and scattered if their zone has no huge page left."""
     known = sorted(n for n in region["entries"].values() if n is not None)
     what, wanted = f"fresh {human_bytes(GIB)}, THP {thp}, extents of the MR", f"<= {FRESH_EXTENTS}"
     if not known:
@@ -174,12 +174,12 @@ def tables(measured):
                  for test, b in measured["bandwidth"].items()]
     return "\n".join([
         "", report.machine(fresh, steady=False), "",
-        "ibv_reg_mr() of fresh memory, by the system's setting for transparent huge pages (advise: that is",
-        "madvise, and PHYR_PREPARE=advise):",
+        "ibv_reg_mr() of fresh memory, by the system's setting for transparent huge pages (the row",
+        "advise has the setting madvise, and PHYR_PREPARE=advise):",
         *report.align([["THP", *header], *map(region_cells, fresh["regions"])], 2),
         "stock: stock's driver and librxe; libphyr: phyr's driver and libphyr", "",
         report.machine(steady), "",
-        "ibv_reg_mr() of memory that is there, phyr's driver, by provider:",
+        "ibv_reg_mr() of touched memory with phyr's driver, by provider:",
         *report.align([["", *same], *map(region_cells, steady["regions"])], 2), "",
         f"{human_bytes(figures.BANDWIDTH_BYTES)} messages, MiB/s:",
         *report.align([["", "librxe", "libphyr", "ratio", "spread"], *bandwidth], 1),

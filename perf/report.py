@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""The figures as text: a table of regions and one of bandwidths for each kernel, and the judgement."""
+"""The figures as text: a table of regions and one of bandwidths for each kernel, and the
+judgement."""
 
 from figures import BANDWIDTH_BYTES, human_bytes, human_metadata, human_ratio, human_time
 
@@ -62,15 +63,16 @@ def region_table(measured):
               "stock dereg", "phyr dereg", "ratio", "spread", "entries", "metadata"]
     lines = align([header, *(region_cells(r, livepatch) for r in measured["regions"])], 1)
     if livepatch:
-        lines.append("livepatch: stock's driver with phyr_umem.ko; that driver's own table of the pages "
-                     "is as before")
+        lines.append("livepatch: stock's driver with phyr_umem.ko; the driver fills its own page "
+                     "table as before")
     if any(r["aliased"] for r in measured["regions"]):
         lines.append(f"{ALIASED} one huge page mapped over and over")
     lines += contended_lines(measured["regions"])
     if any(r["read_only"] for r in measured["regions"]):
-        lines.append("ro: registered for reading only; what is forked or private is copied by that, "
-                     "and new each time")
-    lines.append("4k up to 1 GiB: pages in random order, hardly any two neighbours: the worst case")
+        lines.append("ro: registered for reading only; this copies forked and private memory, "
+                     "which is new each time")
+    lines.append("4k up to 1 GiB: pages in random order, hardly any two contiguous; this is the "
+                 "worst case")
     if any("-" == r["stock_error"] for r in measured["regions"]):
         lines.append("- in stock's column: not tried")
     return lines
@@ -82,12 +84,13 @@ def notes(measured):
 
 
 def tables(measured):
-    """What is printed when a kernel is done."""
+    """The text that is printed when a kernel is done."""
     lines = ["", machine(measured), "", *region_table(measured), ""]
     header = [f"{human_bytes(BANDWIDTH_BYTES)} messages", "stock MiB/s", "phyr MiB/s", "ratio", "spread"]
     lines += align([header, *([test, f"{b['stock']:.2f}", f"{b['phyr']:.2f}", *ratio(b)]
                               for test, b in measured["bandwidth"].items())], 1)
-    lines.append("times and bandwidths: median; ratio: above 1 phyr is better; spread: of the rounds")
+    lines.append("times and bandwidths are medians; phyr is better where a ratio is above 1; a "
+                 "spread shows the least and the largest ratio of a round")
     lines += notes(measured)
     return "\n".join(lines)
 

@@ -4,11 +4,11 @@
 A benchmark is a module with
 
     ABOUT                   a line
-    ROUNDS                  how often the drivers take turns, unless told otherwise
-    boots(rounds)           the machines, and what is done in them: a list of measure.Boot
-    collect(kernel, rounds, raw)   what came of it, as it goes into out/NAME.json: with "judgement",
-                            lines of figures.line(); each boot has a directory in raw
-    tables(measured)        the same as text
+    ROUNDS                  how often the drivers take turns by default
+    boots(rounds)           the machines and their plans, a list of measure.Boot
+    collect(kernel, rounds, raw)   the results for out/NAME.json; "judgement" in it is a list of
+                            figures.line(); raw has a directory for each boot
+    tables(measured)        the results as text
 """
 
 import argparse
@@ -87,7 +87,7 @@ def main():
         for name, benchmark in BENCHMARKS.items():
             print(f"{name:<12} {benchmark.ABOUT}")
         return 0
-    measure.say("seeing to the lab (minutes the first time, nothing later)")
+    measure.say("preparing the lab (minutes the first time, nothing later)")
     if subprocess.run([os.path.join(measure.LAB, "setup")], check=False).returncode:
         return 1
     kernels = KERNELS if args.kernel == "all" else [args.kernel]

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Arguments, memory and series of times for pin_floor and umem_time; see samples.h.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
@@ -6,7 +9,7 @@
 
 #include "samples.h"
 
-/* Of what should be large folios, how much must be, or else times of others are measured. */
+/* So much of the memory must be in folios of its kind. Otherwise we would time other folios. */
 #define FOLIO_PERCENT 99
 
 uint64_t *samples_alloc(size_t nr)

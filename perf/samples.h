@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What the programs that have a test module take times in the kernel (pin_floor, umem_time) share:
- * arguments KIND:MIB, and series of nanoseconds. A mistake of the caller's ends the program.
+ * What pin_floor and umem_time share: options, arguments KIND:MIB, memory, and series of
+ * nanoseconds. Both have a test module take times in the kernel. On any error, these functions
+ * print a message and end the program.
  */
 #ifndef PERF_SAMPLES_H
 #define PERF_SAMPLES_H
@@ -18,25 +19,26 @@
 #define die(...) (fputs(program_invocation_short_name, stderr), fprintf(stderr, ": " __VA_ARGS__), \
 		  fputc('\n', stderr), exit(1))
 
-/* Zeros. */
+/* An array of @nr zeros. */
 uint64_t *samples_alloc(size_t nr);
 
-/* Sorts them. */
+/* The median of @ns, which is sorted for that. */
 double samples_median(uint64_t *ns, size_t nr);
 
 /*
- * The options -n ROUNDS, -h and, unless @read_only is NULL, -r; so many arguments must follow. Ends
- * the program if need be.
+ * Parse the options -n ROUNDS, -h and, unless @read_only is NULL, -r. At least @arguments arguments
+ * must follow. Returns the number of rounds, which is @rounds without -n.
  */
 size_t samples_options(int argc, char **argv, const char *usage, size_t rounds, int arguments,
 		       bool *read_only);
 
-/* "KIND:MIB", which is overwritten. */
+/* Parse "KIND:MIB". @arg is overwritten. */
 void samples_parse(char *arg, enum backing_kind *kind, size_t *size);
 
 /*
- * Map memory as the comparison of page sizes wants it: base pages, and those of mTHP, in random
- * order, so that no two are neighbours by luck; and all of it really of its kind.
+ * Map memory for a comparison of page sizes. Base pages, and folios of mTHP and tmpfs, are in
+ * random order, so that luck makes no two of them contiguous. Nearly all of the memory is of its
+ * kind, or the program ends.
  */
 void samples_map(struct backing *memory, enum backing_kind kind, size_t size, bool aliased);
 

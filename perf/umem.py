@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-"""perf/run umem: what the livepatch of ib_umem must hold, under the distribution's own rxe.
+"""perf/run umem: measures what must hold for the livepatch of ib_umem, under the distribution's
+rxe.
 
-Registration as a whole is measured by ib_reg_mr, and the kernel's ib_umem_get() by itself (pinning
-and the scatterlist, without the driver's own table) by umem_time; stock against livepatch, in turns
-in one boot.  measure.py tells how.  The memory that it takes meanwhile is measured by peak.py.
+ib_reg_mr measures whole registrations. umem_time measures the kernel's ib_umem_get() by itself,
+which pins and makes the scatterlist, but not the driver's own table. peak.py finds the kernel
+memory that ib_umem_get() takes meanwhile. Stock and livepatch take turns in one boot, as measure.py
+explains.
 
     steps below -> plan -> guest (in the guest) -> JSON in out/raw/umem-KERNEL
     -> figures.py (rows, ratios) -> the judgement below -> text, out/umem.json
@@ -24,7 +26,7 @@ from read_only import READ_ONLY_RATIO, promised, read_only_steps
 ABOUT = "registration by stock's driver with the livepatch: its must-holds"
 ROUNDS = 3
 
-# 1 GiB in small pages at a time, 1 GiB of huge pages of each size, and the system
+# The memory holds 1 GiB of small pages at a time, 1 GiB of huge pages of each size, and the system.
 MEMORY_MIB = 6144
 HUGEPAGES = {"2M": 512, "1G": 1}
 
@@ -42,13 +44,13 @@ STEPS = [
 UMEMS = ["4k:256", "mthp16k:256", "mthp64k:256", "thp:1024", "huge2m:1024", "huge1g:1024"]
 READ_ONLY_UMEMS = [f"{backing}:16" for backing in READ_ONLY_BACKINGS]
 UMEM_ROUNDS = 5
-# Of which kernel memory is looked at: base pages, which need most.
+# The peak of kernel memory is measured with base pages, which need most.
 PEAK = "4k:256"
 ENTRY_BYTES = 32  # of a scatterlist
 NETDEV = "veth0"  # on which the lab makes rxe0
 
 GET_RATIO = 10  # ib_umem_get() of 1 GiB on 2 MiB pages
-LEAST = 0.95    # registrations and releases, whatever they are of
+LEAST = 0.95    # registrations and releases of any kind of memory
 PEAK_RATIO = 1.1  # kernel memory at a time, livepatch against stock, most of all rounds
 ENTRIES = 1     # of the scatterlist, 1 GiB on a 1 GiB page
 
@@ -88,7 +90,7 @@ def collect(kernel, rounds, raw):
 
 
 def read_peak(path):
-    """Bytes; the trace must have all of what is known to be there in the end, the scatterlist."""
+    """The peak in bytes. At its end, the trace must at least have the scatterlist."""
     most, left = peak.read(f"{path}.trace")
     with open(path, encoding="utf-8") as f:
         table = json.load(f)[0]["entries"] * ENTRY_BYTES
@@ -118,7 +120,7 @@ def spread(figure):
 
 
 def judge_least(measured, time, what):
-    """The least of all sizes and kinds of memory counts."""
+    """Judge the size and kind of memory with the least ratio."""
     figure, region = min(((r["livepatch"][time], r) for r in measured["regions"] if not r["read_only"]),
                          key=lambda pair: pair[0]["ratio"])
     name = f"{human_bytes(region['bytes'])} of {region['backing']}"

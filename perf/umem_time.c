@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * umem_time: how long does the kernel take for the umem of an MR, without what a driver does then?
+ * umem_time: how long does the kernel take for the umem of an MR, without the work of the driver?
  *
  * tests/kernel/phyr_umem_test.ko calls the kernel's ib_umem_get() for a device, as the device's
- * driver does, and takes the time. Whether the livepatch is on is the caller's business.
+ * driver does, and takes the time. Our caller turns the livepatch on or off.
  *
  * Prints JSON, a row for each kind of memory, to stdout.
  */
@@ -27,7 +27,7 @@ static const char usage[] =
 "Usage: umem_time [-t] [-r] [-n ROUNDS] NETDEV KIND:MIB...\n"
 "Time the kernel's ib_umem_get() and ib_umem_release() for the RDMA device on NETDEV.\n"
 "KIND is a backing of ib_reg_mr. Base pages are in random order. -r: for reading only.\n"
-"With -t, tracing (tracefs) is on during one ib_umem_get() of each, whose time is not taken.\n"
+"-t: turn tracing (tracefs) on during one more ib_umem_get() of each, which is not timed.\n"
 "Needs phyr_umem_test.ko loaded, and root.\n";
 
 struct times {
@@ -38,7 +38,7 @@ struct times {
 static bool read_only;
 static bool traced;
 
-/* For the first call only: tracing would be in the times of the others. */
+/* Only the first call is traced, since tracing would slow down the calls that are timed. */
 static void set_tracing(const char *on)
 {
 	int fd;
@@ -80,7 +80,7 @@ static void run(int fd, unsigned int netdev, enum backing_kind kind, size_t size
 	struct backing memory;
 
 	samples_map(&memory, kind, size, false);
-	/* Once without looking. */
+	/* This time is not kept: the call warms up, and is traced with -t. */
 	measure(fd, netdev, &memory, &times, 0);
 	traced = false;
 	for (size_t i = 0; i < rounds; i++) {

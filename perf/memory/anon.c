@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * Anonymous memory: base pages, transparent huge pages of the processor's size (THP) and of smaller
- * ones (mTHP), and what malloc() has.
+ * sizes (mTHP), and memory from malloc().
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -42,8 +42,8 @@ static int read_keyed_number(const char *path, const char *key, size_t *value)
 }
 
 /*
- * Faulting in memory that is not there would wake the OOM killer. A sixteenth on top is for page
- * tables and for what the kernel allocates to register the memory.
+ * Faulting in more memory than the machine has would wake the OOM killer. A sixteenth is left for
+ * page tables, and for what the kernel allocates to register the memory.
  */
 static int check_available(size_t len, const struct reason *why)
 {
@@ -78,14 +78,14 @@ int make_4k(struct backing *b, const struct backing_spec *spec, const struct rea
 
 	if (err)
 		return err;
-	/* A kernel without transparent huge pages rejects this; base pages is what it has. */
+	/* A kernel without transparent huge pages rejects this. It has only base pages anyway. */
 	madvise(b->start, b->len, MADV_NOHUGEPAGE);
 	return spec->untouched ? 0 : fault_in_all(b, spec->shuffled, why);
 }
 
 /*
- * Aligned to a page, as programs that use RDMA have it, and not more. (Stock Soft-RoCE takes 1 GiB
- * only if it begins with a page.)
+ * The memory is aligned to a base page and no more, as in programs that use RDMA. Stock Soft-RoCE
+ * takes 1 GiB only if it begins with a page.
  */
 int make_malloc(struct backing *b, const struct backing_spec *spec, const struct reason *why)
 {
@@ -114,7 +114,7 @@ int make_mthp(struct backing *b, const struct backing_spec *spec, const struct r
 		return err;
 	err = fault_in_all(b, spec->shuffled, why);
 	restore_thp(&settings);
-	/* Else khugepaged might make larger pages of them. */
+	/* Otherwise khugepaged might make larger pages of them. */
 	return err ?: advise(b, MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE", why);
 }
 
@@ -151,7 +151,7 @@ int make_thp_pte(struct backing *b, const struct backing_spec *spec, const struc
 	struct backing_spec whole = { .shuffled = spec->shuffled, .exact = true };
 	int err = make_thp(b, &whole, why);
 
-	/* Else khugepaged joins again what has been split. */
+	/* Otherwise khugepaged would map the split pages by PMDs again. */
 	err = err ?: advise(b, MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE", why);
 	for (size_t at = 0; at < b->len && !err; at += b->page_size)
 		err = split_pmd(b->start + at, look_page_size(), why);

@@ -36,13 +36,13 @@ enum pages {
 	HUGETLB_PAGES,
 };
 
-/* What a kind can be, and is. */
+/* What a backing_spec may ask of a kind, and what a kind is. */
 enum {
-	UNTOUCHED	= 1 << 0,
-	SHUFFLED	= 1 << 1,
-	ALIASED		= 1 << 2,
-	FORKED		= 1 << 3,
-	COPIED		= 1 << 4,
+	UNTOUCHED	= 1 << 0,	/* may be asked for */
+	SHUFFLED	= 1 << 1,	/* may be asked for */
+	ALIASED		= 1 << 2,	/* may be asked for */
+	FORKED		= 1 << 3,	/* a child process shares the memory */
+	COPIED		= 1 << 4,	/* pinning replaces the memory by a copy */
 };
 
 static const struct kind {
@@ -255,7 +255,7 @@ void backing_unmap(struct backing *b)
 	b->start = NULL;
 }
 
-/* In huge pages that are mapped by a PMD. */
+/* How much is in huge pages that are mapped by a PMD. */
 static int thp_percent(const struct backing *b)
 {
 	long huge_kib = look_smaps_kib(b->start, b->len, "AnonHugePages");
@@ -263,7 +263,7 @@ static int thp_percent(const struct backing *b)
 	return huge_kib < 0 ? huge_kib : huge_kib * 100 / (long)(b->len / 1024);
 }
 
-/* In folios of this size, however they are mapped. */
+/* How much is in folios of this size, however they are mapped. */
 static int folio_percent(const struct backing *b)
 {
 	return look_folio_percent(b->start, b->len, b->page_size);

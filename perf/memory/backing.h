@@ -10,6 +10,7 @@
  *	fault.c		faulting memory in
  *	setting.c	which transparent huge pages the kernel hands out
  *	look.c		what the kernel says of memory that is there
+ *	makers.h	what the parts that make memory share
  *	reason.h	how a part says what went wrong
  */
 #ifndef PERF_MEMORY_BACKING_H
@@ -28,7 +29,7 @@ enum backing_kind {
 	BACKING_HUGE1G,		/* 1 GiB from the pool */
 	BACKING_MIXED,		/* 2 MiB each of 4k, thp, huge2m-shared and frag */
 	BACKING_HUGE2M,		/* 2 MiB from the pool */
-	BACKING_MALLOC,		/* from malloc()'s heap, in what pages it is given */
+	BACKING_MALLOC,		/* from malloc()'s heap, in pages of any size */
 	BACKING_MTHP16K,	/* anonymous, up to 1 MiB, each twice the one before */
 	BACKING_MTHP32K,
 	BACKING_MTHP64K,
@@ -55,7 +56,7 @@ struct backing_spec {
 	bool aliased;		/* one huge page over and over (huge2m and huge1g only) */
 	bool untouched;		/* leave faulting the pages in to the first user */
 	bool shuffled;		/* touch the pages in random order */
-	bool exact;		/* do what can be done, and refuse less than all of its kind */
+	bool exact;		/* refuse unless all of the memory is of its kind */
 };
 
 struct backing {
@@ -73,7 +74,7 @@ const char *backing_name(enum backing_kind kind);
 /* The kind of that name; BACKING_NR_KINDS if there is none. */
 enum backing_kind backing_find(const char *name);
 
-/* Whether the memory is left alone by spec.untouched; other kinds are made by touching them. */
+/* Whether spec.untouched is possible. Other kinds are made by touching them. */
 bool backing_can_be_untouched(enum backing_kind kind);
 
 /* Whether spec.shuffled means anything. */
@@ -83,38 +84,38 @@ bool backing_can_be_shuffled(enum backing_kind kind);
 bool backing_can_be_aliased(enum backing_kind kind);
 
 /*
- * Whether pinning takes a copy of the memory for this process, also when that is for reading only.
- * Pinned again, it is memory of another kind.
+ * Whether pinning makes a copy of the memory for this process, even pinning for reading only. The
+ * copy is memory of another kind, so each measurement needs new memory.
  */
 bool backing_is_copied(enum backing_kind kind);
 
 /*
- * Some kinds are made while a setting of the whole machine is changed, namely which sizes of
- * transparent huge pages the kernel hands out. It is put back at once.
+ * Map memory. Returns 0, or -errno with a sentence in @why that says what is wrong and what to do
+ * about it. Memory that the machine does not have is refused here, before the OOM killer wakes.
  *
- * 0, or -errno with a sentence in @why that says what is wrong and what to do about it. Memory that
- * the machine does not have is refused here rather than left to the OOM killer.
+ * For some kinds, this changes a setting of the whole machine for a moment: which sizes of
+ * transparent huge pages the kernel hands out.
  */
 int backing_map(struct backing *b, const struct backing_spec *spec, char *why, size_t why_len);
 
 /*
- * The same, all of it exactly of its kind, at an address of the caller's choice in place of what is
- * there. @start and @len are multiples of 2 MiB. Not for malloc, huge1g, and what a child shares.
+ * Map memory at @start, which replaces what is mapped there. All of it is exactly of its kind.
+ * @start and @len are multiples of 2 MiB. Not for malloc, huge1g, and memory that a child shares.
  */
 int backing_map_at(enum backing_kind kind, char *start, size_t len, char *why, size_t why_len);
 
 void backing_unmap(struct backing *b);
 
 /*
- * How much of the memory really is in pages of its kind, in percent; or -errno. Less than 100 is
- * possible for transparent huge pages, of which the kernel promises none.
+ * How much of the memory really is in pages of its kind, in percent; or -errno. It may be less than
+ * 100 for transparent huge pages, since the kernel promises none.
  */
 int backing_percent(const struct backing *b);
 
 /*
- * Address space without memory: returns an address that is a multiple of @align and has @len bytes
- * behind it, and some on either side of these. All is in [*map, *map + *map_len). NULL with errno
- * if there is none.
+ * Reserve address space without memory. Returns a multiple of @align with @len bytes behind it, or
+ * NULL with errno. Some bytes on either side are reserved, too: all of it is [*map, *map +
+ * *map_len).
  */
 void *backing_reserve(size_t len, size_t align, void **map, size_t *map_len);
 

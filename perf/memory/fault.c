@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Faulting memory in, in order or in none.
+ * Faults memory in, in order or in random order.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,7 +30,7 @@ int fault_in_to_read(char *start, size_t len, const struct reason *why)
 	return advise(start, len, MADV_POPULATE_READ, why);
 }
 
-/* Marsaglia's xorshift64: any order that is no order will do, and the same in every run. */
+/* Marsaglia's xorshift64. Any random order will do, if it is the same in every run. */
 static uint64_t next_random(uint64_t *state)
 {
 	*state ^= *state << 13;
@@ -55,9 +55,9 @@ void shuffle(size_t *order, size_t n)
 }
 
 /*
- * The page allocator tends to hand out neighbours one after the other. Asked in random order, it
- * places them far apart in the region, and hardly two pages side by side in the region are
- * neighbours in memory.
+ * The page allocator tends to hand out contiguous pages one after the other. If pages are touched
+ * in random order, these land far apart in the region, and hardly any two adjacent pages of the
+ * region are physically contiguous.
  */
 static int fault_in_shuffled(struct backing *b, const struct reason *why)
 {

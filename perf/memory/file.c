@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Pages of files: of memfds, which are files on the kernel's own tmpfs, and of files on a disk. But
- * for "frag" they are mapped for reading only, as readers do.
+ * Pages of files: of memfds, which are files on the kernel's own tmpfs, and of files on a disk. All
+ * kinds but "frag" are mapped for reading only.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,7 +30,7 @@ static int new_memfd(size_t len, const struct reason *why)
 	return err;
 }
 
-/* Each page of the file on its own, in random order. */
+/* Map each page of the file on its own, in random order. */
 static int map_shuffled(struct backing *b, int fd, const struct reason *why)
 {
 	size_t pages = b->len / b->page_size, i;
@@ -68,7 +68,10 @@ int make_frag(struct backing *b, const struct backing_spec *spec, const struct r
 	(void)spec;
 	if (fd < 0)
 		return fd;
-	/* First in file order, else the order of the faults would be that of the pages. */
+	/*
+	 * The first faults go in file order. If they came in the shuffled mapping, adjacent pages
+	 * of the region would be contiguous.
+	 */
 	err = map_here(b->start, b->len, RW, MAP_SHARED, fd, 0, why) ?:
 	      fault_in(b->start, b->len, why) ?:
 	      map_shuffled(b, fd, why) ?:
@@ -84,7 +87,7 @@ static int map_to_read(struct backing *b, int fd, int flags, const struct reason
 	       fault_in_to_read(b->start, b->len, why);
 }
 
-/* Of base pages, all sizes of huge pages are disabled. */
+/* For base pages, all sizes of huge pages are disabled. */
 static int make_tmpfs(struct backing *b, int flags, bool shuffled, const struct reason *why)
 {
 	int fd = new_memfd(b->len, why), err;
@@ -144,7 +147,7 @@ static int write_pieces(int fd, size_t len, size_t piece, const struct reason *w
 	return err;
 }
 
-/* Where the file system has large folios, the page cache has one as large as a write(). */
+/* If the file system has large folios, each write() makes one of its own size in the page cache. */
 static int make_file(struct backing *b, size_t folio, int flags, const struct reason *why)
 {
 	int fd = new_disk_file(why), err;
@@ -163,8 +166,8 @@ int make_file_shared(struct backing *b, const struct backing_spec *spec, const s
 }
 
 /*
- * Not larger than 64 KiB: to pin a private mapping of folios of 2 MiB for reading only never ends
- * in some kernels.
+ * Folios are not larger than 64 KiB: some kernels never finish pinning a private mapping of 2 MiB
+ * folios for reading only.
  */
 int make_file_private(struct backing *b, const struct backing_spec *spec, const struct reason *why)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A child process that does nothing but live: as long as it does, it shares our private memory
+ * A child process that only sleeps. As long as it lives, it shares our private memory
  * copy-on-write.
  */
 #define _GNU_SOURCE

@@ -53,7 +53,7 @@ static int read_pool(size_t page_size, const char *name, size_t *value)
 #define POOL_REMEDY "reserve them with `echo %zu >" POOL "/nr_hugepages`, " \
 		    "or boot with hugepagesz=%zu%c hugepages=%zu"
 
-/* Tell a pool that is too small, by far the most common reason, from anything else. */
+/* A pool that is too small is by far the most common reason, and gets a message of its own. */
 static int refuse_hugetlb(const struct backing *b, size_t pages, int err, const struct reason *why)
 {
 	size_t size = b->page_size, total, unused, promised;
@@ -97,10 +97,10 @@ static int map_shared(const struct backing *b, size_t at, size_t len, int fd, si
 	return 0;
 }
 
-/* Every copy is a mapping of its own, and a process may have only so many. */
+/* Each copy is a mapping of its own, and vm.max_map_count limits the mappings of a process. */
 static int check_map_count(const struct backing *b, const struct reason *why)
 {
-	/* For program, libraries, stacks and heap. */
+	/* The mappings of program, libraries, stacks and heap. */
 	const size_t others = 200;
 	size_t copies = b->len / b->page_size, limit;
 
@@ -145,7 +145,7 @@ int make_hugetlb(struct backing *b, const struct backing_spec *spec, const struc
 	return err || spec->untouched ? err : fault_in_all(b, spec->shuffled, why);
 }
 
-/* Of pairs that are adjacent in memory, the second comes first. */
+/* Swap the pages of each pair that is physically contiguous. */
 static int part_neighbours(struct backing *b, int fd, const struct reason *why)
 {
 	size_t size = b->page_size, at;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What the kernel says of memory that is there: files of /proc.
+ * What the kernel says of mapped memory, in files of /proc.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,14 +15,14 @@
 
 #include "look.h"
 
-#define ENTRIES 512	/* read at a time: a page of them */
+#define ENTRIES 512	/* a page of entries, which is read at a time */
 
 size_t look_page_size(void)
 {
 	return sysconf(_SC_PAGESIZE);
 }
 
-/* Of entries of 64 bits; 0 or -errno. */
+/* Read @nr entries of 64 bits, from the number @first on. 0 or -errno. */
 static int read_entries(int fd, uint64_t *entry, size_t nr, uint64_t first)
 {
 	ssize_t got = pread(fd, entry, nr * sizeof(*entry), first * sizeof(*entry));
@@ -35,7 +35,7 @@ static int read_entries(int fd, uint64_t *entry, size_t nr, uint64_t first)
 int look_pfns(const void *start, size_t pages, uint64_t *pfn)
 {
 	const uint64_t present = 1ull << 63, pfn_mask = (1ull << 55) - 1;
-	/* Of this process: not one that a forked child has from its parent. */
+	/* Open it anew: a descriptor from before a fork() would show the parent's memory. */
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), err;
 
 	if (fd < 0)
@@ -154,7 +154,7 @@ static bool is_folio(int fd, uint64_t pfn, size_t pages)
 	for (size_t i = 1; i < pages; i++)
 		if (!(flags[i] & tail))
 			return false;
-	/* One more behind it is another's, unless there is no more memory. */
+	/* The page behind the folio must not be its tail. At the end of memory there is none. */
 	return read_entries(fd, flags, 1, pfn + pages) || !(flags[0] & tail);
 }
 

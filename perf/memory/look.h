@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What the kernel says of memory that is there. Numbers are -errno where it does not say.
+ * What the kernel says of mapped memory. Functions return -errno if it does not say.
  */
 #ifndef PERF_MEMORY_LOOK_H
 #define PERF_MEMORY_LOOK_H
@@ -12,7 +12,7 @@
 /* Bytes of a base page. */
 size_t look_page_size(void);
 
-/* The PFN of each page, from /proc/self/pagemap; 0 if it is not present, or if it is a secret. */
+/* The PFN of each page, from /proc/self/pagemap; 0 if the page is not present or the PFN hidden. */
 int look_pfns(const void *start, size_t pages, uint64_t *pfn);
 
 /* Flags of pages, from /proc/kpageflags; bits as in linux/kernel-page-flags.h. */
@@ -24,13 +24,13 @@ struct runs {
 	size_t largest;		/* bytes */
 };
 
-/* -ENODATA if a page is not present, or its PFN is a secret. */
+/* -ENODATA if a page is not present, or if the kernel hides its PFN. */
 int look_runs(const void *start, size_t len, struct runs *runs);
 
 /* Sum of one field of /proc/self/smaps ("AnonHugePages") over all mappings inside the range. */
 long look_smaps_kib(const void *start, size_t len, const char *field);
 
-/* Has the mapping of this address the flag ("hg"), in the line VmFlags of /proc/self/smaps? */
+/* Does the mapping of this address have the flag ("hg") in the line VmFlags of /proc/self/smaps? */
 int look_smaps_flag(const void *start, const char *flag);
 
 /* How much of the memory is mapped in whole folios of exactly this size, in percent. */

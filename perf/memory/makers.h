@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What the makers of memory share; backing.h lists them.
+ * What the makers of memory share. backing.h lists their files.
  *
- * A maker finds b->page_size, b->len and address space from b->start on, maps memory there and
- * faults it in. 0, or -errno after refuse(); backing.c then takes all away again.
+ * A maker is given b->page_size, b->len and address space from b->start on. It maps memory there
+ * and faults it in. It returns 0, or -errno after refuse(); after an error, backing.c unmaps
+ * everything.
  */
 #ifndef PERF_MEMORY_MAKERS_H
 #define PERF_MEMORY_MAKERS_H
@@ -38,11 +39,11 @@ int make_tmpfs_private(struct backing *b, const struct backing_spec *spec,
 int make_tmpfs_shared(struct backing *b, const struct backing_spec *spec,
 		      const struct reason *why);
 
-/* forked.c: a child process that shares all memory with us, until it is ended. */
+/* forked.c: a child process that shares all our memory until end_sharer() ends it. */
 int start_sharer(struct backing *b, const struct reason *why);
 void end_sharer(struct backing *b);
 
-/* mmap() at this very address, and its refusal in words. */
+/* mmap() at exactly this address. Returns 0, or -errno after refuse(). */
 int map_here(char *start, size_t len, int prot, int flags, int fd, off_t off,
 	     const struct reason *why);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What the files in here share: sizes, and why there is no memory.
+ * What the files in this folder share: sizes, and how they say why there is no memory.
  */
 #ifndef PERF_MEMORY_REASON_H
 #define PERF_MEMORY_REASON_H

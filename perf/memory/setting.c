@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Settings for transparent huge pages; setting.h has the story.
+ * Changes the settings for transparent huge pages for a moment; setting.h says why.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -38,7 +38,7 @@ int check_thp_size(size_t page_size, const char *file, const struct reason *why)
 	return 0;
 }
 
-/* Such a file reads "always inherit [madvise] never". */
+/* Such a file reads "always inherit [madvise] never"; the setting is in brackets. */
 static int read_setting(const char *path, char was[16])
 {
 	FILE *file = fopen(path, "re");

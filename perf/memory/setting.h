@@ -2,9 +2,9 @@
 /*
  * The kernel's settings for transparent huge pages.
  *
- * Each size that there is has files "enabled", for anonymous memory, and "shmem_enabled", for
- * tmpfs. Of the sizes that a page fault finds enabled for a mapping, it takes the largest. So for a
- * moment one alone is enabled. The settings are the whole machine's, and restored at once.
+ * Each size has files "enabled", for anonymous memory, and "shmem_enabled", for tmpfs. A page fault
+ * takes the largest size that is enabled for a mapping, so we enable a single size for a moment.
+ * The settings are those of the whole machine, so we restore them at once.
  */
 #ifndef PERF_MEMORY_SETTING_H
 #define PERF_MEMORY_SETTING_H
@@ -25,10 +25,13 @@ struct thp_settings {
 	} size[MAX_THP_SIZES];
 };
 
-/* Linux has had them since 6.8, for tmpfs since 6.11, not all sizes on all machines. */
+/*
+ * Is there this size? Linux has such sizes since 6.8, for tmpfs since 6.11, but not all of them on
+ * all machines. 0, or -errno after refuse().
+ */
 int check_thp_size(size_t page_size, const char *file, const struct reason *why);
 
-/* Write @value to @file of that size, "never" to all others'. */
+/* Write @value to @file of that size, and "never" to @file of all other sizes. */
 int enable_thp_only(struct thp_settings *settings, size_t page_size, const char *file,
 		    const char *value, const struct reason *why);
 void restore_thp(const struct thp_settings *settings);
