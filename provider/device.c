@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The largest region that a device takes, so that nothing is prepared for one that it refuses.
+ * The largest region that a device takes. Nothing is prepared for a larger one, since the device
+ * would refuse it.
  *
- * What verbs say of it, no Soft-RoCE driver keeps: each says 2^64 - 1. Regions have at most 2^32
- * - 1 pages (their number is an unsigned int in the kernel), and for more than 2^18 stock's
- * driver wants a larger array than its kmalloc() has, since Linux 6.12.117. (Older ones took
- * more. There, we do not prepare that, which is no harm.)
+ * ibv_query_device() does not help: every Soft-RoCE driver says 2^64 - 1. A region has at most
+ * 2^32 - 1 pages, since their number is an unsigned int in the kernel. Since Linux 6.12.117,
+ * stock's driver refuses more than 2^18 pages: it needs a larger array for them than kmalloc()
+ * gives. Older stock drivers take more. There, we leave regions unprepared that we could prepare.
  */
 #include <unistd.h>
 

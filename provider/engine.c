@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The engine: rdma-core's own provider of Soft-RoCE, rxe.c of its source, included here with all
- * that is static in it. Where that would make itself known to libibverbs, we keep its operations.
+ * The engine: rdma-core's own provider of Soft-RoCE. Its source, rxe.c, is included here, so that
+ * we can call its static functions. PROVIDER_DRIVER would register it with libibverbs; ours keeps
+ * its operations instead.
  */
 #include <infiniband/driver.h>
 

@@ -2,14 +2,14 @@
 /*
  * libphyr.so.1: what programs link with. It finds the provider, and passes calls on to it.
  *
- * The provider, libphyr-rdmavN.so, uses libibverbs' private interface, and works with version N of
- * that only. This library uses nothing of libibverbs, so a program that is linked with it starts
- * with any libibverbs. It asks the libibverbs at hand for N, and opens the provider of that name.
+ * The provider, libphyr-rdmavN.so, uses libibverbs' private interface, and works only with version
+ * N of it. This library uses nothing of libibverbs, so a program that is linked with it starts with
+ * any libibverbs. It asks the libibverbs at hand for N, and opens the provider of that name.
  *
- * libibverbs gives a device to the first provider that it knows. So the constructor opens the
- * provider, before the program can ask for devices: a program that is linked with libphyr has phyr
- * as its provider. The provider is there once, also if libibverbs opens it, first or second:
- * the dynamic linker knows it by its SONAME and by its file.
+ * libibverbs gives a device to the first provider that it has loaded and that takes it. So the
+ * constructor opens the provider, before the program can ask for devices: a program that is linked
+ * with libphyr has phyr as its provider. libibverbs may open the provider, too, before us or after
+ * us. The dynamic linker still loads it once, since it knows it by its SONAME and by its file.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -28,11 +28,11 @@ static const char *const places[] = {
 	PHYR_PROVIDER_DIR "libphyr-rdmav%d.so",
 };
 
-/* The constructor sets both, and nobody does afterwards. */
+/* Only the constructor sets these. */
 static const struct phyr_plugin_ops *ops;	/* NULL: there is no provider, ... */
 static int why_not = ELIBACC;			/* ... and calls fail with this errno */
 
-/* 0: this library does not say. */
+/* The version of libibverbs' private interface, or 0 if the library does not say. */
 static int private_interface(void *libibverbs)
 {
 	char symbol[40], version[40];
@@ -46,13 +46,13 @@ static int private_interface(void *libibverbs)
 	return 0;
 }
 
-/* NULL: dlerror() says why. */
+/* The provider's handle, or NULL; then dlerror() says why. */
 static void *open_provider(int interface)
 {
 	char name[sizeof(PHYR_PROVIDER_DIR) + 40];
 	void *provider;
 
-	/* The one that libibverbs has opened, wherever that was. */
+	/* Take the one that libibverbs has opened, wherever it found it. */
 	snprintf(name, sizeof(name), "libphyr-rdmav%d.so", interface);
 	provider = dlopen(name, RTLD_NOW | RTLD_NOLOAD);
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places) && !provider; i++) {
@@ -95,7 +95,7 @@ static __attribute__((constructor)) void start(void)
 	int error = errno;
 
 	find_provider();
-	/* Of what was tried in vain, nobody need hear. */
+	/* The program must not see the errors of what we tried. */
 	dlerror();
 	errno = error;
 }

@@ -3,10 +3,10 @@
  * phyr Direct Verbs: infiniband/phyrdv.h on top of rdma/phyr-abi.h. Programs call these functions
  * by way of libphyr.so.1, see plugin.h.
  *
- * Structures grow at their ends, in programs, here and in the kernel, at different times. Of one
- * that we fill, a program must have room for what there was in the first release; what we don't
- * know of its rest is 0. In one that we are given, what we don't know must be 0, else we would
- * not do what is asked for.
+ * Structures grow at their ends: in programs, here and in the kernel, at different times. In a
+ * structure that we fill, a program must have room for the fields of the first release. We set to 0
+ * what we don't know of its rest. In a structure that a program gives us, what we don't know must
+ * be 0. Otherwise we refuse, since we would not do what the program asks for.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 
 #define offsetofend(type, field) (offsetof(type, field) + sizeof(((type *)NULL)->field))
 
-/* The kernel writes these where the program wants them. */
+/* The kernel writes extents straight to the program's array, so both structures must be alike. */
 static_assert(sizeof(struct phyrdv_extent) == sizeof(struct phyr_ib_extent) &&
 	      offsetof(struct phyrdv_extent, offset) == offsetof(struct phyr_ib_extent, offset) &&
 	      offsetof(struct phyrdv_extent, length) == offsetof(struct phyr_ib_extent, length),
@@ -59,7 +59,7 @@ static int query_device(struct ibv_context *context, struct phyrdv_device_attr *
 		return EINVAL;
 
 	fill_attr_out_ptr(command, PHYR_IB_ATTR_DEVICE_QUERY_RESP, &info);
-	/* A stock driver has nothing to tell, which is an answer. */
+	/* A stock driver lacks the method. Our answer is that the device has no capabilities. */
 	error = execute_ioctl(context, command);
 	if (error && error != EPROTONOSUPPORT)
 		return error;
@@ -103,7 +103,7 @@ static int query_mr(struct ibv_mr *mr, struct phyrdv_mr_attr *attr, uint32_t inl
 static int mr_extents(struct ibv_mr *mr, uint64_t start, struct phyrdv_extent *extents,
 		      uint32_t max_extents, uint32_t *nr_extents)
 {
-	/* What fits an attribute of uverbs. */
+	/* As many as fit into an attribute of uverbs. */
 	const uint32_t most = UINT16_MAX / sizeof(*extents);
 	uint32_t nr;
 	int error;

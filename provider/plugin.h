@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What libphyr.so.1, which programs link with, asks of the provider, libphyr-rdmavN.so.
+ * What libphyr.so.1, which programs link with, calls in the provider, libphyr-rdmavN.so.
  *
- * The two are packaged apart, so one may be of a later release than the other. New operations come
- * at the end. The version changes only if an operation changes or goes, and then both must be new.
+ * The two may be packaged apart, so one may be of a later release than the other. New operations go
+ * to the end. The version changes only if an operation changes or is removed; then both libraries
+ * must be new.
  */
 #ifndef PHYR_PLUGIN_H
 #define PHYR_PLUGIN_H
@@ -26,7 +27,7 @@ struct phyr_plugin_ops {
 				 int access, const struct phyrdv_reg_mr_attr *attr, uint32_t inlen);
 };
 
-/* The provider's. */
+/* The provider has this symbol. */
 extern const struct phyr_plugin_ops phyr_plugin_ops;
 
 #endif

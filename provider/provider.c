@@ -2,12 +2,12 @@
 /*
  * A provider of Soft-RoCE devices that registers memory our way.
  *
- * All else is the engine's. We make ourselves known to libibverbs by the engine's operations but
- * for opening a device, which puts ours in the place of some of the context's.
+ * Everything else is the engine's. We register the engine's device operations with libibverbs, with
+ * an alloc_context of ours. It replaces the context's reg_mr by ours.
  *
- * There is no rereg_mr here, as there is none in the engine (ibv_rereg_mr() fails with EOPNOTSUPP):
- * what the kernel's Soft-RoCE changes by it is the access rights and the PD, never the memory, so
- * there would be nothing to prepare, and libphyr is to do what librxe does.
+ * There is no rereg_mr here, since libphyr does what librxe does, and the engine has none:
+ * ibv_rereg_mr() fails with EOPNOTSUPP. We would have nothing to prepare for it anyway: the
+ * kernel's Soft-RoCE changes only the access rights and the PD, never the memory.
  */
 #include <infiniband/driver.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The parts of the provider, libphyr-rdmavN.so. Each calls those that stand before it, and the
- * files of prepare/.
+ * The parts of the provider, libphyr-rdmavN.so. Each part calls only the parts above it in this
+ * file, and prepare/.
  */
 #ifndef PHYR_PROVIDER_H
 #define PHYR_PROVIDER_H
@@ -24,10 +24,10 @@ struct ibv_mr *engine_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint6
 /* device.c: the largest region that a device takes, in bytes. */
 uint64_t phyr_largest_region(struct ibv_context *context);
 
-/* query_mr.c: what the kernel says of an MR of ours; returns an errno. */
+/* query_mr.c: what the kernel says of an MR of ours; returns 0 or an errno. */
 int phyr_query_mr(struct ibv_mr *mr, struct phyr_ib_mr_info *info);
 
-/* reg_mr.c: what ibv_reg_mr() of our devices comes to, and the same with a policy of one's own. */
+/* reg_mr.c: ibv_reg_mr() of our devices, and the same with a policy of the caller's. */
 struct ibv_mr *phyr_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova, int access);
 struct ibv_mr *phyr_reg_mr_with(const struct prepare_policy *policy, struct ibv_pd *pd, void *addr,
 				size_t length, uint64_t iova, int access);
@@ -35,6 +35,6 @@ struct ibv_mr *phyr_reg_mr_with(const struct prepare_policy *policy, struct ibv_
 /* provider.c */
 bool is_phyr_device(struct ibv_device *device);
 
-/* phyrdv.c has what plugin.h declares. */
+/* phyrdv.c defines what plugin.h declares. */
 
 #endif

@@ -17,6 +17,6 @@ int phyr_query_mr(struct ibv_mr *mr, struct phyr_ib_mr_info *info)
 	fill_attr_in_obj(command, PHYR_IB_ATTR_MR_QUERY_HANDLE, mr->handle);
 	fill_attr_out_ptr(command, PHYR_IB_ATTR_MR_QUERY_RESP, info);
 	error = execute_ioctl(mr->context, command);
-	/* Where the kernel's driver is stock, uverbs has not heard of the method. */
+	/* uverbs does not know the method if the kernel's driver is stock. */
 	return error == EPROTONOSUPPORT ? EOPNOTSUPP : error;
 }

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 #
-# What a provider is built with, from rdma-core's source archive, as its project has released it:
-# Debian's patches are not in that, and some mirrors lack them. A provider and libibverbs fit if
+# What a provider is built with. It comes from rdma-core's source archive as its project has
+# released it, without Debian's patches, which some mirrors lack. A provider and libibverbs fit if
 # both have the same version of rdma-core's private ABI (PABI), which is part of the provider's file
-# name. This sets
+# name. This file sets
 #
-#   provider_suffix    of that name, "-rdmavN.so"
+#   provider_suffix    the end of that name, "-rdmavN.so"
 #   PHYR_PROVIDER_DIR  where libibverbs looks for providers
 #   rdma_core          a directory with rdma-core's source, headers and small libraries
 
-# The installed libibverbs itself says by which names it looks for providers. After an upgrade all
-# this is to be found out anew: its file has another name then (libibverbs.so.1.LEVEL.VERSION), and
-# CMake runs again if one is missing that it depends on. The dates of files from packages tell
-# nothing. What pkg_check_modules() once found out stays in the cache, so ask for the version here.
+# The file of the installed libibverbs has the names by which it looks for providers. An upgrade of
+# libibverbs changes the name of that file (libibverbs.so.1.LEVEL.VERSION). CMake depends on the
+# file, and runs again if it is missing, so all this is found out anew. The dates of files from
+# packages would not show an upgrade. pkg_check_modules() keeps its results in the cache, so we ask
+# for the version here.
 list(GET IBVERBS_LINK_LIBRARIES 0 libibverbs)
 file(REAL_PATH ${libibverbs} libibverbs)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${libibverbs})
@@ -21,8 +22,8 @@ execute_process(COMMAND ${PKG_CONFIG_EXECUTABLE} --modversion libibverbs
 file(STRINGS ${libibverbs} names REGEX "lib%s-rdmav[0-9]+\\.so$")
 string(REGEX MATCH "-rdmav([0-9]+)\\.so" provider_suffix "${names}")
 if(NOT provider_suffix)
-  message(FATAL_ERROR "${libibverbs} names no providers, so it cannot be told how ours must be "
-    "named: please report this with the version of rdma-core (${ibverbs_version}), and build "
+  message(FATAL_ERROR "${libibverbs} names no providers, so we do not know the name that ours must "
+    "have: please report this with the version of rdma-core (${ibverbs_version}), and build "
     "with -DPHYR_PROVIDER=OFF")
 endif()
 set(installed_pabi ${CMAKE_MATCH_1})
@@ -60,7 +61,7 @@ execute_process(
           ${CMAKE_CURRENT_LIST_DIR}/rdma-core ${source} ${rdma_core}
   RESULT_VARIABLE status)
 if(status)
-  message(FATAL_ERROR "Nothing could be made of ${source}, see above; -DPHYR_PROVIDER=OFF builds "
+  message(FATAL_ERROR "${source} could not be prepared, see above; -DPHYR_PROVIDER=OFF builds "
     "without it")
 endif()
 file(STRINGS ${rdma_core}/build/include/config.h pabi REGEX "define IBVERBS_PABI_VERSION ")

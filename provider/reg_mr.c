@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Registration of memory: prepare it, let the engine register it, and say so if asked to.
+ * Registration of memory: prepare it, let the engine register it, and log it with PHYR_DEBUG.
  *
- * How it is prepared, the environment says, unless phyrdv_reg_mr() does: that calls libibverbs
- * like every program, which has things to do of its own (fork, see ibv_fork_init(3)), and
- * libibverbs calls us. What it asks for lies in a variable of the thread meanwhile.
+ * The environment says how memory is prepared, unless phyrdv_reg_mr() does. phyrdv_reg_mr() calls
+ * libibverbs like every program, since libibverbs has work of its own to do (see ibv_fork_init(3)).
+ * libibverbs then calls us. Meanwhile, a thread-local variable holds what phyrdv_reg_mr() asks for.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "clock.h"
 #include "provider.h"
 
-/* Of this model, it needs no malloc() when a thread comes by here for the first time. */
+/* With this TLS model, the first access of a thread does not call malloc(). */
 static _Thread_local const struct prepare_policy *asked __attribute__((tls_model("initial-exec")));
 
 static pthread_once_t environment_read = PTHREAD_ONCE_INIT;
@@ -33,7 +33,7 @@ static void read_environment(void)
 	environment = prepare_policy_from_env();
 }
 
-/* --- what is registered, and how long it takes --- */
+/* --- preparing and registering --- */
 
 struct registration {
 	struct prepare_device device;
@@ -68,7 +68,7 @@ static struct ibv_mr *register_prepared(struct registration *reg)
 
 /* --- the log --- */
 
-/* " left_out=WHAT:WHY,WHAT:WHY", or nothing. */
+/* Write " left_out=WHAT:WHY,WHAT:WHY" to @list, or nothing if nothing was left out. */
 static void list_left_out(const struct prepare_report *report, char *list, size_t size)
 {
 	const char *before = " left_out=";
@@ -83,7 +83,7 @@ static void list_left_out(const struct prepare_report *report, char *list, size_
 	}
 }
 
-/* One line, in one write, that programs can read: blanks between, no blanks within. */
+/* Log one line by one write(). Programs can read it: blanks separate its fields. */
 static void say(const struct registration *reg, struct ibv_mr *mr, uint64_t prepare_ns,
 		uint64_t register_ns)
 {
@@ -110,11 +110,11 @@ static void say(const struct registration *reg, struct ibv_mr *mr, uint64_t prep
 	if (length >= (int)sizeof(line))
 		length = sizeof(line) - 1;
 	if (write(STDERR_FILENO, line, length) < 0)
-		errno = error;	/* there is nobody to tell */
+		errno = error;	/* nobody would read a complaint */
 	errno = error;
 }
 
-/* No cancellation: with an MR that nobody knows of, printing would be a bad place for it. */
+/* Cancellation is off: if it came while we print, nobody would know of the MR. */
 static struct ibv_mr *reg_mr_and_say(struct registration *reg)
 {
 	uint64_t begin, prepared;
@@ -153,7 +153,7 @@ struct ibv_mr *phyr_reg_mr_with(const struct prepare_policy *policy, struct ibv_
 	struct ibv_mr *mr;
 	int cancel;
 
-	/* No cancellation: what is asked for must be gone with this call. */
+	/* Cancellation is off: the thread-local variable must be reset when this call ends. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	asked = policy;
 	mr = ibv_reg_mr_iova2(pd, addr, length, iova, access);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * A clock to take differences of.
+ */
 #ifndef PHYR_CLOCK_H
 #define PHYR_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>
 
-/* Nanoseconds, for differences. */
+/* Nanoseconds since some point in the past. */
 static inline uint64_t now_ns(void)
 {
 	struct timespec now;

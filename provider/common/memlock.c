@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * How much memory this process may register: as much as RLIMIT_MEMLOCK says, if it has not
- * CAP_IPC_LOCK. The kernel asks for that in the first user namespace, so the capabilities that
- * root of another one (a container's) seems to have are worth nothing here.
+ * How much memory this process may register. Without CAP_IPC_LOCK, RLIMIT_MEMLOCK is the limit. The
+ * kernel wants the capability in the first user namespace. So the capabilities of root in another
+ * user namespace, such as a container's, do not lift the limit.
  */
 #define _GNU_SOURCE
 #include <linux/capability.h>

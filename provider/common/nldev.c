@@ -3,7 +3,8 @@
  * What the kernel says of devices and of memory regions, over RDMA netlink.
  *
  * A request is one message with a few flat attributes. The answer to a dump is a series of
- * messages: one for each device; of MRs, as many as are needed, each of which nests:
+ * messages. A dump of devices has a message for each device. A dump of MRs has as many messages as
+ * the kernel needs, and each of these nests:
  *
  *	RES_MR
  *	  RES_MR_ENTRY			one for each MR
@@ -12,7 +13,7 @@
  *	    RES_PID or RES_KERN_NAME	whose it is
  *	    DRIVER			what the driver adds
  *	      DRIVER_STRING "phyrs"	a name ...
- *	      DRIVER_PRINT_TYPE		(maybe how to print it)
+ *	      DRIVER_PRINT_TYPE		maybe how to print the value
  *	      DRIVER_U64 512		... and its value
  *	      DRIVER_STRING ...
  */
@@ -148,7 +149,7 @@ static ssize_t receive(int sk, char *buf, size_t len)
 	return msg.msg_flags & MSG_TRUNC ? -EMSGSIZE : got;
 }
 
-/* Both DONE (end of a dump) and ERROR (success, if 0) begin with an error number. */
+/* DONE, at the end of a dump, and ERROR both begin with an error number, which is 0 for success. */
 static int final_status(const struct nlmsghdr *hdr)
 {
 	int status = 0;
@@ -184,7 +185,7 @@ static int transact(int sk, const struct request *req, answer_fn fn, void *arg)
 
 int nldev_open(void)
 {
-	/* The kernel answers at once; the limit is there so that a lost answer is an error. */
+	/* The kernel answers at once. The limit makes an error of an answer that got lost. */
 	const struct timeval limit = { .tv_sec = 5 };
 	int sk = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_RDMA);
 	int err;
@@ -318,7 +319,7 @@ static void set_fact(struct mr_facts *facts, const char *name, uint64_t value)
 	}
 }
 
-/* Names and values take turns; a value may be a string too, which is none of our facts. */
+/* Names and values take turns. A value may be a string, too, but none of our facts is one. */
 static void read_driver_facts(struct mr_facts *facts, struct attr_walk pairs)
 {
 	const struct nlattr *attr;

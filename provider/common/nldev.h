@@ -2,9 +2,9 @@
 /*
  * What the kernel says of devices and of memory regions, over RDMA netlink.
  *
- * This is what `rdma dev` and `rdma resource show mr -dd` print. A driver may report numbers of
- * its own for each MR, every one under a name; phyr's drivers report those below, and other drivers
- * need not know any of them.
+ * This is what `rdma dev` and `rdma resource show mr -dd` print. A driver may report numbers of its
+ * own for each MR, each under a name. phyr's drivers report the facts below; other drivers may
+ * report none of them.
  */
 #ifndef PHYR_NLDEV_H
 #define PHYR_NLDEV_H
@@ -35,8 +35,8 @@ const char *mr_fact_name(enum mr_fact fact);
 int nldev_open(void);
 
 /*
- * Call @fn for each device, or each MR of a device. What it is given is valid until it returns, and
- * it must not use @sk. 0 or -errno, after what calls there were.
+ * Call @fn for each device, or for each MR of a device. The arguments of @fn are valid until it
+ * returns. @fn must not use @sk. Returns 0, or -errno, perhaps after some calls of @fn.
  */
 typedef void (*nldev_device_fn)(uint32_t device, const char *name, void *arg);
 int nldev_devices(int sk, nldev_device_fn fn, void *arg);
@@ -46,8 +46,8 @@ struct nldev_mr {
 	bool lkey_known;		/* the kernel shows keys only with CAP_NET_ADMIN */
 	uint32_t lkey;
 	uint64_t length;
-	uint32_t pid;			/* whose it is: a thread; 0: none that we can see */
-	const char *kernel_name;	/* whose it is, if it is the kernel's */
+	uint32_t pid;			/* the thread that registered it; 0: none that we can see */
+	const char *kernel_name;	/* the part of the kernel that registered it, or NULL */
 	struct mr_facts facts;		/* as many as the driver reports, often none */
 };
 
@@ -55,15 +55,16 @@ typedef void (*nldev_mr_fn)(const struct nldev_mr *mr, void *arg);
 int nldev_mrs(int sk, uint32_t device, nldev_mr_fn fn, void *arg);
 
 /*
- * Name of the driver behind a device, such as "rxe". 0 or -errno; -ENOENT where the kernel does not
- * tell.
+ * Get the name of the driver behind a device, such as "rxe". 0 or -errno; -ENOENT if the kernel
+ * does not say.
  */
 int nldev_driver(int sk, uint32_t device, char *name, size_t len);
 
 /*
- * Facts about this process's MR with @lkey and @length on @device. Where the kernel shows no keys,
- * length and process decide, so that there should be one such MR. 0 or -errno; -ENOENT if there is
- * no such MR.
+ * Get the facts about this process's MR with @lkey and @length on @device. If the kernel shows no
+ * keys, this looks for length and process only, so the process should have one such MR. 0 or
+ * -errno;
+ * -ENOENT if there is no such MR.
  */
 int nldev_mr_facts(int sk, uint32_t device, uint32_t lkey, uint64_t length, struct mr_facts *facts);
 

@@ -2,9 +2,9 @@
 /*
  * phyr_info: the RDMA devices, and the way by which memory is registered with them.
  *
- * A Soft-RoCE device is phyr's if its module is: one module makes them all. With any other device,
- * registration goes through phyr where the livepatch is applied, but for usnic, which does not ask
- * the kernel's ib_umem for memory.
+ * A Soft-RoCE device registers through phyr if the loaded rdma_rxe is phyr's, since one module
+ * makes all these devices. Any other device registers through phyr if the livepatch is applied.
+ * usnic is an exception, since it does not use the kernel's ib_umem.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -148,7 +148,7 @@ static enum way find_way(const struct device *device, const struct machine *mach
 	}
 }
 
-/* Of all uverbs devices, the one that is about this. */
+/* Find the uverbs device of this RDMA device. */
 static void find_uverbs(struct device *device)
 {
 	DIR *dir = opendir(VERBS);
@@ -168,7 +168,7 @@ static int is_ours(const struct dirent *entry)
 	return !strncmp(entry->d_name, "phyr_", 5);
 }
 
-/* As "rdma statistic" shows them, of port 1: a device of ours has no other. */
+/* Read the counters that "rdma statistic" shows, of port 1: our devices have no other port. */
 static void read_counters(struct device *device)
 {
 	struct counter *counter = device->counters;

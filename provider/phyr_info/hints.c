@@ -2,10 +2,10 @@
 /*
  * phyr_info: what is missing, and the commands that mend it.
  *
- * A hint is given where it is true, and once, with all the devices that it is about. Its commands
- * are for the machine at hand: they name its devices, and do what is the next thing to do. Some
- * hints have none, as nothing helps. What takes all Soft-RoCE devices away makes all again, hidden
- * ones too.
+ * A hint is given only if it is true. It is given once, with all the devices that it is about. Its
+ * commands are for the machine at hand: they name its devices, and are the next step to take. Some
+ * hints have no commands, since nothing helps. If commands remove all Soft-RoCE devices, they also
+ * make all of them again, even hidden ones.
  */
 #define _GNU_SOURCE
 #include <pwd.h>
@@ -29,7 +29,7 @@ static struct hint *hint_find(struct hints *hints, const char *name)
 	return NULL;
 }
 
-/* A new one, or the one of that name, which says the same already. */
+/* Add a hint, or return the one of that name, which says the same already. */
 __printf(3, 4)
 static struct hint *hint_add(struct hints *hints, const char *name, const char *format, ...)
 {
@@ -50,8 +50,9 @@ static struct hint *hint_add(struct hints *hints, const char *name, const char *
 /* The kernel's side of a device. */
 
 /*
- * Comes before what loads a module: if that is refused, devices were taken away for nothing.
- * Without files there are none to sign yet, but there will be.
+ * This hint comes before the commands that load a module. Otherwise these would remove devices, and
+ * then the kernel would refuse the module. The hint is also given if no file is installed yet,
+ * since the files must be signed once they are.
  */
 static void must_be_signed(struct hints *hints, const struct machine *machine,
 			   const struct module *module)
@@ -61,7 +62,7 @@ static void must_be_signed(struct hints *hints, const struct machine *machine,
 	if (!machine->signed_only || (module->installed && !module->is_unsigned))
 		return;
 	hint = hint_add(hints, "modules-not-signed",
-			"this kernel refuses modules that are not signed by a key that it trusts (%s); once phyr's are installed, and before they are loaded",
+			"this kernel refuses modules that are not signed by a key that it trusts (%s); sign phyr's when they are installed, before you load them",
 			machine->signed_only);
 	strings_add(&hint->commands,
 		    "for file in /lib/modules/%s/updates/phyr/*.ko; do /lib/modules/%s/build/scripts/sign-file sha256 KEY CERTIFICATE $file; done",
@@ -109,25 +110,25 @@ static struct hint *load_rxe(struct hints *hints, const struct machine *machine,
 
 	must_be_signed(hints, machine, &machine->rdma_rxe);
 	hint = hint_add(hints, "rxe-not-loaded",
-			"phyr's rdma_rxe is installed, but not loaded; devices of the other go with it");
+			"phyr's rdma_rxe is installed, but not loaded; unloading the other one removes its devices");
 	strings_add(&hint->commands, "modprobe -r rdma_rxe; modprobe rdma_rxe");
 	make_rxes_again(hint, devices);
 	return hint;
 }
 
-/* What does not become better by loading the livepatch. */
+/* The hint for a device that the livepatch cannot help; NULL if it can. */
 static struct hint *livepatch_impossible(struct hints *hints, const struct device *device,
 					 const struct machine *machine)
 {
 	if (!strcmp(device->driver, "usnic"))
 		return hint_add(hints, "driver-pins-itself",
-				"this driver does not use ib_umem, where phyr would serve it");
+				"this driver does not use the kernel's ib_umem, so phyr cannot serve it");
 	if (!machine->can_livepatch)
 		return hint_add(hints, "no-livepatches",
-				"phyr serves this driver by a livepatch, and this kernel takes none");
+				"phyr serves this driver by a livepatch, but this kernel has no livepatches");
 	if (machine->foreign_core)
 		return hint_add(hints, "foreign-rdma-core",
-				"phyr serves this driver by a livepatch, which does not fit the RDMA core that is loaded: not the kernel's own");
+				"phyr serves this driver by a livepatch, which fits the kernel's own RDMA core, but another one is loaded");
 	return NULL;
 }
 
@@ -137,7 +138,7 @@ static struct hint *livepatch_changing(struct hints *hints, const struct machine
 
 	if (machine->livepatch == LIVEPATCH_ENABLING) {
 		hint = hint_add(hints, "livepatch-enabling",
-				"the livepatch is on its way in; if it stays so, these tasks hold it up");
+				"the livepatch is on its way in; if that takes long, these tasks hold it up");
 		strings_add(&hint->commands, "grep -slx 0 /proc/[0-9]*/task/[0-9]*/patch_state");
 		return hint;
 	}
@@ -146,7 +147,7 @@ static struct hint *livepatch_changing(struct hints *hints, const struct machine
 	return hint;
 }
 
-/* The way from where it is to where it is applied. */
+/* The hint with the next step to an applied livepatch. */
 static struct hint *livepatch_possible(struct hints *hints, const struct machine *machine)
 {
 	struct hint *hint;
@@ -185,7 +186,7 @@ static void kernel_hints(struct hints *hints, const struct device *device,
 	strings_add(&hint->devices, "%s", device->name);
 }
 
-/* What is there to make the first one with. */
+/* How to make the first device. */
 static void first_device_hints(struct hints *hints, const struct machine *machine,
 			       const struct devices *devices)
 {
@@ -206,7 +207,7 @@ static void first_device_hints(struct hints *hints, const struct machine *machin
 	strings_add(&hint->commands, "rdma link add rxe0 type rxe netdev INTERFACE");
 }
 
-/* How programs find a device, and its provider, which is installed together with the modules. */
+/* How programs find a device and its provider. "not-installed" installs the provider, too. */
 
 static void not_first(struct hint *hint)
 {
@@ -215,7 +216,7 @@ static void not_first(struct hint *hint)
 	strings_add(&hint->commands, "export IBV_DRIVERS=phyr");
 }
 
-/* The variable that libibverbs reads: the old name hides the new one. */
+/* The variable that libibverbs reads. The old name, RDMAV_DRIVERS, hides the new one. */
 static const char *drivers_variable(void)
 {
 	return getenv("RDMAV_DRIVERS") ? "RDMAV_DRIVERS" :
@@ -241,7 +242,7 @@ static struct hint *crash(struct hints *hints, enum crash crash)
 	return hint;
 }
 
-/* What is not there libibverbs does not list, whatever the providers. */
+/* libibverbs does not list a device without a file in /dev, whatever the providers. */
 static struct hint *no_node(struct hints *hints, const struct device *device)
 {
 	unsigned int major, minor;
@@ -251,7 +252,7 @@ static struct hint *no_node(struct hints *hints, const struct device *device)
 	if (!device->uverbs[0] || exists("/dev/infiniband/%s", device->uverbs))
 		return NULL;
 	hint = hint_add(hints, "no-device-node",
-			"programs do not find the device, as it is not in /dev/infiniband; a container must be given it (--device /dev/infiniband), else");
+			"programs do not find the device, as it is not in /dev/infiniband; start a container with --device /dev/infiniband, and elsewhere run");
 	if (!read_text(numbers, sizeof(numbers), "/sys/class/infiniband_verbs/%s/dev",
 		       device->uverbs) || sscanf(numbers, "%u:%u", &major, &minor) != 2)
 		return hint;
@@ -312,7 +313,7 @@ static void provider_hints(struct hints *hints, const struct device *device,
 
 /* The machine. */
 
-/* All of it is taken out and put in again, from the top down and back. */
+/* All modules are unloaded from the top down, and loaded again. */
 static void stale_hint(struct hints *hints, const struct machine *machine,
 		       const struct devices *devices)
 {
@@ -346,7 +347,7 @@ static bool can_be_raised(const struct rlimit *limit)
 	return limit->rlim_max > limit->rlim_cur;
 }
 
-/* Nobody logs in there, so its /etc/security is not read. */
+/* Nobody logs in to a container, so its /etc/security is not read. */
 static bool in_container(const struct machine *machine)
 {
 	return machine->modules_hidden || machine->other_user_ns;
@@ -386,7 +387,7 @@ static void memlock_hint(struct hints *hints, const struct machine *machine)
 	}
 }
 
-/* With libphyr, memory asks for huge pages; else they must be given unasked. */
+/* libphyr makes huge pages if the setting is "madvise". Without it, memory needs "always". */
 static const char *thp_wanted(const struct devices *devices)
 {
 	for (size_t i = 0; i < devices->nr; i++)
@@ -407,7 +408,7 @@ static void huge_page_hint(struct hints *hints, const struct machine *machine,
 			return;
 	hint = hint_add(hints, "no-huge-pages",
 			"there are no huge pages, neither transparent nor reserved ones%s",
-			machine->thp[0] ? "; either of" : "");
+			machine->thp[0] ? "; to get them, run one of" : "");
 	if (machine->thp[0])
 		strings_add(&hint->commands, "echo %s >%s", thp_wanted(devices),
 			    machine->thp_file);

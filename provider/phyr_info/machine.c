@@ -2,9 +2,10 @@
 /*
  * phyr_info: what all devices of the machine have in common.
  *
- * Which modules are loaded, sysfs says: an rdma_rxe that holds phyr.ko is ours, as the kernel's
- * own needs no such thing. Which would be, modprobe's list says (modules.dep), by the same token. A
- * module is stale if the note with its build id, as sysfs has it, is not in the installed file.
+ * sysfs says which modules are loaded. An rdma_rxe that holds phyr.ko is ours, since the kernel's
+ * own does not need phyr.ko. modprobe's list (modules.dep) says which modules would be loaded; in
+ * it, too, ours are those that need phyr.ko. A module is stale if the installed file does not
+ * contain its build id, which sysfs has.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -36,7 +37,7 @@ static bool is_about(const char *line, const char *name)
 	       !strncmp(end - len, name, len);
 }
 
-/* modprobe's file for a module of ours, below @dir, or "". */
+/* Get modprobe's file for a module of ours, below @dir; "" if there is none. */
 static void find_installed(const char *dir, const char *name, bool needs_phyr, char *file,
 			   size_t len)
 {
@@ -59,7 +60,7 @@ static void find_installed(const char *dir, const char *name, bool needs_phyr, c
 static bool holds(const char *path, const void *what, size_t len)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	bool found = true; /* what cannot be read is not known to differ */
+	bool found = true; /* a file that we cannot read may hold it */
 	struct stat st;
 	void *map;
 
@@ -76,7 +77,7 @@ static bool holds(const char *path, const void *what, size_t len)
 	return found;
 }
 
-/* Compressed files keep to themselves what they hold. */
+/* We cannot look into compressed files. */
 static bool is_plain(const char *file)
 {
 	size_t len = strlen(file);
@@ -101,7 +102,7 @@ static bool is_stale(const char *name, const char *file)
 	return got > 0 && !holds(file, note, got);
 }
 
-/* As the kernel looks for it: at the very end. */
+/* Look for the signature at the very end of the file, as the kernel does. */
 static bool is_unsigned(const char *path)
 {
 	static const char magic[] = "~Module signature appended~\n";
@@ -170,7 +171,7 @@ const char *livepatch_name(enum livepatch livepatch)
 	return names[livepatch];
 }
 
-/* An RDMA core that was not built with the kernel taints it: O. */
+/* A module that was not built with the kernel has the taint O. */
 static bool has_foreign_core(void)
 {
 	char taint[32];
@@ -178,7 +179,7 @@ static bool has_foreign_core(void)
 	return read_text(taint, sizeof(taint), "/sys/module/ib_core/taint") && strchr(taint, 'O');
 }
 
-/* The word in brackets of "always [madvise] never"; "" if the file is not there. */
+/* Get the word in brackets of "always [madvise] never"; "" if there is no such file. */
 __printf(3, 4)
 static void read_choice(char *choice, size_t len, const char *format, ...)
 {
@@ -197,7 +198,7 @@ static void read_choice(char *choice, size_t len, const char *format, ...)
 		snprintf(choice, len, "%.*s", (int)strcspn(word + 1, "]"), word + 1);
 }
 
-/* Secure Boot alone requires nothing; but it is why many a kernel locks itself down. */
+/* Secure Boot by itself asks for no signatures, but many kernels lock themselves down with it. */
 static const char *why_signed_only(void)
 {
 	char text[32];
@@ -211,7 +212,7 @@ static const char *why_signed_only(void)
 
 /* Memory. */
 
-/* Newer kernels have a choice for each size; "inherit" is the one for all. */
+/* Newer kernels have a setting for each size; "inherit" stands for the setting for all sizes. */
 static void look_at_thp(struct machine *machine)
 {
 	bool any = false, inherits, largest_inherits = true;

@@ -2,9 +2,9 @@
 /*
  * phyr_info: the memory regions that there are, as the kernel reports them over RDMA netlink.
  *
- * The kernel tells which thread has registered a region, while there is that thread, and not the
- * name of its process; of its own it tells the name. What a region is made of, drivers of phyr's
- * tell, and others do not.
+ * The kernel reports the thread that has registered a region, as long as there is this thread. It
+ * does not report the name of the thread's process. For regions of its own it reports the name of
+ * the module. Only phyr's drivers report what a region is made of.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,7 +21,7 @@ struct search {
 	uint32_t pid;			/* 0: all */
 };
 
-/* Whose thread that is; itself, if that cannot be told. */
+/* The process of a thread; the thread itself, if that is not known. */
 static uint32_t process_of(uint32_t thread)
 {
 	const char *line;
@@ -63,7 +63,7 @@ static void add_mr(const struct nldev_mr *from, void *arg)
 		.described = from->facts.known[MR_PHYRS] ? from->length : 0,
 		.facts = from->facts,
 	};
-	/* A fast MR that maps nothing now has no extents that could be large or small. */
+	/* A fast MR that maps nothing now has no extents, so it has no largest and no smallest. */
 	if (mr->facts.known[MR_PHYRS] && !mr->facts.value[MR_PHYRS]) {
 		mr->facts.known[MR_LARGEST] = false;
 		mr->facts.known[MR_SMALLEST] = false;
@@ -73,7 +73,7 @@ static void add_mr(const struct nldev_mr *from, void *arg)
 	name_owner(mr, from->kernel_name);
 }
 
-/* By device and process, the largest first. */
+/* Sort by device and process, the largest first. */
 static int compare_mrs(const void *a, const void *b)
 {
 	const struct mr *x = a, *y = b;
@@ -104,8 +104,8 @@ static void add_fact(struct mr_facts *total, const struct mr_facts *facts, enum 
 }
 
 /*
- * What some MRs do not tell, they do not add to. One that is on-demand paged may be of all
- * addresses that there are: 2^64 - 1 bytes.
+ * An MR whose facts are not known adds nothing to their sums. The sum of lengths may overflow: an
+ * on-demand paging MR may have 2^64 - 1 bytes.
  */
 static void add_up(struct mrs *mrs)
 {
@@ -148,7 +148,7 @@ static bool is_process(uint32_t pid)
 	return false;
 }
 
-/* One that has gone away has none. */
+/* List the MRs of one device. A device that has gone away has none. */
 static bool look_at_device(struct search *search, int netlink)
 {
 	size_t nr = search->mrs->nr;

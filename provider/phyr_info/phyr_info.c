@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * phyr_info: does memory registration go through phyr on this machine? If not, why, and what is
- * there to do? And what is registered?
+ * phyr_info: does memory registration go through phyr on this machine? If not, why not, and what
+ * can be done? And which memory is registered?
  */
 #include <errno.h>
 #include <getopt.h>
@@ -14,18 +14,18 @@
 static const char help[] =
 "Usage: " PROGRAM " [options]\n"
 "       " PROGRAM " mr [options]\n"
-"Tell for each RDMA device whether memory registration goes through phyr, and what to do if not;\n"
-"with \"mr\", list the memory regions that are registered, and what they are made of.\n"
+"Show for each RDMA device whether memory registration goes through phyr, and what to do if not.\n"
+"With \"mr\", list the memory regions that are registered, and what they are made of.\n"
 "\n"
-"  -d, --ib-dev=DEV       the device DEV only\n"
-"  -p, --pid=PID          (mr) regions of the process PID only\n"
+"  -d, --ib-dev=DEV       show the device DEV only\n"
+"  -p, --pid=PID          with \"mr\": list regions of the process PID only\n"
 "  -j, --json             print JSON\n"
 "  -h, --help             show this help\n"
 "  -V, --version          show the version\n"
 "\n"
 "Exit status: 0 if there are devices and all register through phyr, or if the regions are listed;\n"
-"1 if a device does not register through phyr, or there is none; 2 wrong usage; 3 if this could\n"
-"not be found out.\n";
+"1 if a device does not register through phyr, or there is none; 2 for wrong usage; 3 if the\n"
+"answer could not be found out.\n";
 
 static const struct option long_options[] = {
 	{ "ib-dev",	required_argument, NULL, 'd' },
@@ -95,7 +95,7 @@ static struct options parse(int argc, char **argv)
 	struct options opts = { 0 };
 	int option;
 
-	/* "-": words come in their turn, as 1, so options may follow, also with POSIXLY_CORRECT. */
+	/* "-": getopt returns words as 1, so options may follow them, even with POSIXLY_CORRECT. */
 	while ((option = getopt_long(argc, argv, "-d:p:jhV", long_options, NULL)) != -1) {
 		switch (option) {
 		case 1:
@@ -131,7 +131,7 @@ static struct options parse(int argc, char **argv)
 	return opts;
 }
 
-/* What it asks for. Each returns the exit status. */
+/* What the command line asks for. Each function returns the exit status. */
 
 static int show_mrs(const struct options *opts, const struct devices *devices, int netlink)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * phyr_info: what programs read. One object; sizes are numbers of bytes, and what is not known is
- * null. The keys are described in phyr_info(1), and stay.
+ * phyr_info: prints for programs. The output is one JSON object. Sizes are in bytes, and null
+ * stands for what is not known. phyr_info(1) describes the keys, which must not change.
  */
 #include <json-c/json.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * phyr_info: what people read. What is not known is "-", never 0.
+ * phyr_info: prints for people. "-" stands for what is not known, never 0.
  */
 #include <stdarg.h>
 #include <stdlib.h>

@@ -2,14 +2,16 @@
 /*
  * phyr_info: which user-space provider a program that is started from here gets.
  *
- * libibverbs knows when it has listed the devices: it loads the providers that the environment and
- * /etc/libibverbs.d name, and the first one that takes a device has it. The object that has the
- * provider's operations is its file. If that has phyr's symbol, it is libphyr. (We are not linked
- * with libphyr.so.1, which would load it always.) Any other is known by the file's name.
+ * We let libibverbs list the devices. It loads the providers that the environment and
+ * /etc/libibverbs.d name, and gives each device to the first provider that takes it. The file that
+ * holds the provider's operations is the provider. If it has phyr's symbol, it is libphyr. Other
+ * providers are known by the name of the file. phyr_info is not linked with libphyr.so.1, since
+ * that would always load libphyr.
  *
- * Providers are loaded once in the life of a process. So every question is put by a process of its
- * own: what does the environment give, and if not libphyr, what would IBV_DRIVERS=phyr? Providers
- * may end that process as they are loaded: then it did not get so far as to say that it is done.
+ * A process loads providers only once, so a process of its own asks each question. The first asks
+ * which providers the environment gives. If libphyr is not among them, the second asks which ones
+ * IBV_DRIVERS=phyr would give. A provider may end the process that loads it: then the process does
+ * not say that it is done.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -25,7 +27,7 @@
 #include "info.h"
 #include "plugin.h"
 
-/* With a version after it, librxe is never linked with: it is a provider only. */
+/* librxe is only a provider, which nothing links with, so this part of its file name is certain. */
 #define LIBRXE "librxe-rdmav"
 
 struct answer {
@@ -38,7 +40,7 @@ struct answers {
 	struct answer of[];	/* each device */
 };
 
-/* NULL: not known. */
+/* NULL if the provider is not known. */
 const char *provider_name(enum provider provider)
 {
 	static const char *const names[] = {
@@ -55,8 +57,8 @@ const char *provider_name(enum provider provider)
 /* In the process that asks. */
 
 /*
- * The object with the provider's operations, as libibverbs tells providers to keep it: a pointer,
- * next after what programs see of a device. dladdr looks it up without following it.
+ * The provider's operations. libibverbs' struct verbs_device has a pointer to them right behind the
+ * part that programs see of a device. dladdr() looks up the pointer without following it.
  */
 static const void *operations(const struct ibv_device *device)
 {
@@ -107,7 +109,10 @@ static void answer_all(struct answers *answers, const struct devices *devices)
 	ibv_free_device_list(list);
 }
 
-/* RDMAV_DRIVERS is IBV_DRIVERS' old name, and goes before it. "": those of /etc/libibverbs.d. */
+/*
+ * Set the environment to ask for these drivers, or, if @drivers is "", only for those of
+ * /etc/libibverbs.d. RDMAV_DRIVERS is the old name of IBV_DRIVERS, and hides it.
+ */
 static void pretend(const char *drivers)
 {
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -117,7 +122,7 @@ static void pretend(const char *drivers)
 		setenv("IBV_DRIVERS", drivers, 1);
 	else
 		unsetenv("IBV_DRIVERS");
-	/* If it is not there, libibverbs complains of it. */
+	/* libibverbs complains on stderr of drivers that do not exist. */
 	if (null >= 0)
 		dup2(null, STDERR_FILENO);
 }
@@ -131,7 +136,7 @@ static void forget(struct answers *answers, const struct devices *devices)
 		answers->of[i] = (struct answer){ .provider = PROVIDER_UNKNOWN };
 }
 
-/* In an environment of @drivers, or as it is if that is NULL. False if a provider crashes. */
+/* Ask in an environment with @drivers, or in ours if that is NULL. False if a provider crashes. */
 static bool ask(struct answers *answers, const struct devices *devices, const char *drivers)
 {
 	pid_t pid;
@@ -177,7 +182,7 @@ static void take_answers(struct devices *devices, const struct answers *answers)
 	}
 }
 
-/* Of all that the environment may give, and what it would if told. */
+/* Ask what the environment gives, and if that is not libphyr, what IBV_DRIVERS=phyr would give. */
 static void ask_all(struct devices *devices, struct answers *answers)
 {
 	if (!ask(answers, devices, NULL)) {

@@ -11,14 +11,14 @@
 
 #include "info.h"
 
-/* One line, whatever names are in it. */
+/* Print one line, even if a name in it has newlines. */
 static void vcomplain(const char *format, va_list args)
 {
 	char text[1024];
 
 	vsnprintf(text, sizeof(text), format, args);
 	make_printable(text);
-	/* What was printed comes before it, also where both go to one file. */
+	/* Output comes before this complaint, even if both go to one file. */
 	fflush(stdout);
 	fprintf(stderr, PROGRAM ": %s\n", text);
 }
@@ -147,7 +147,7 @@ struct text bytes_text(uint64_t bytes)
 	size_t unit = 0;
 	bool whole = true;
 
-	/* Up to what would be printed as 1024.0 of the smaller unit. */
+	/* Take the next unit if the number would be printed as 1024.0. */
 	while (value >= 1023.95 && unit + 1 < sizeof(units) / sizeof(*units)) {
 		whole &= !(exact % 1024);
 		exact /= 1024;
