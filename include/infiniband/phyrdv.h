@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * phyr Direct Verbs: what ibv_reg_mr() made of memory on a device that registers by the folio, and
- * how memory is prepared for it. Link with -lphyr; phyrdv(7) and the man pages it names say more.
+ * phyr Direct Verbs, for devices that register memory by the folio. A program can ask what
+ * ibv_reg_mr() made of memory, and say how memory is prepared before it is registered. Link with
+ * -lphyr. See phyrdv(7) and the man pages that it names.
  */
 #ifndef PHYRDV_H
 #define PHYRDV_H
@@ -16,7 +17,7 @@
 extern "C" {
 #endif
 
-/* Does this device belong to libphyr? */
+/* Is libphyr the provider of this device? */
 bool phyrdv_is_supported(struct ibv_device *device);
 
 enum {
@@ -27,7 +28,7 @@ enum {
 struct phyrdv_device_attr {
 	uint64_t comp_mask;	/* out, no values yet */
 	uint64_t device_caps;	/* PHYRDV_DEVICE_CAP_*; 0 if the kernel's driver is stock */
-	uint32_t max_extents;	/* what one call of phyrdv_mr_extents() returns at most */
+	uint32_t max_extents;	/* the most that one call of phyrdv_mr_extents() returns */
 	uint8_t reserved[4];
 };
 
@@ -40,7 +41,7 @@ struct phyrdv_mr_attr {
 	uint64_t dma_entries;	/* entries by which the device finds them */
 	uint64_t largest;	/* the largest extent, in bytes */
 	uint64_t smallest;	/* the smallest extent, in bytes */
-	uint64_t block_size;	/* of the equal blocks that describe the MR, or 0 */
+	uint64_t block_size;	/* bytes of each block, if equal blocks describe the MR, or 0 */
 	uint64_t metadata;	/* bytes of kernel memory that describe the MR */
 	uint64_t pinned_pages;	/* base pages pinned */
 	uint64_t pin_ns;	/* nanoseconds spent on pinning and describing */
@@ -53,7 +54,7 @@ struct phyrdv_extent {
 	uint64_t length;	/* in bytes */
 };
 
-/* Needs CAP_SYS_ADMIN in the initial user namespace, else EPERM. */
+/* Fails with EPERM without CAP_SYS_ADMIN in the initial user namespace. */
 int phyrdv_mr_extents(struct ibv_mr *mr, uint64_t start, struct phyrdv_extent *extents,
 		      uint32_t max_extents, uint32_t *nr_extents);
 
@@ -62,7 +63,7 @@ enum {
 	PHYRDV_PREPARE_HUGEPAGE = 1 << 0,	/* huge pages where nothing is populated */
 	PHYRDV_PREPARE_POPULATE = 1 << 1,	/* populate with several threads */
 	PHYRDV_PREPARE_COLLAPSE = 1 << 2,	/* make huge pages of populated base pages */
-	PHYRDV_PREPARE_ADVISE = 1 << 3,		/* have huge pages by advice, which stays */
+	PHYRDV_PREPARE_ADVISE = 1 << 3,		/* get huge pages by advice, which stays */
 };
 
 struct phyrdv_reg_mr_attr {

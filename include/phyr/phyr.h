@@ -15,10 +15,10 @@
  *
  *  region  the bytes [start, start + len) of a user address space
  *  offset  distance of a byte from the region's first byte
- *  run     phyr that no neighbour continues: the array's "nr" counts runs
- *  range   the same for a device: contiguous DMA addresses, as long as they go on
- *  entry   (part of) a range that keeps to the limits which the device states
- *  end     is open: the first byte (or page) that is no longer in
+ *  run     a phyr that no neighbour continues; the array's "nr" counts runs
+ *  range   the same for a device: contiguous DMA addresses that no neighbour continues
+ *  entry   a range, or a part of one, that keeps to the limits which the device states
+ *  end     the first byte (or page) behind a region or a range
  */
 #ifndef PHYR_PHYR_H
 #define PHYR_PHYR_H
@@ -43,7 +43,7 @@ struct phyr {
 
 /**
  * enum phyr_array_kind - how an array stores its runs
- * @PHYR_ARRAY_EMPTY: it has none
+ * @PHYR_ARRAY_EMPTY: there are no runs
  * @PHYR_ARRAY_ONE: a single run, as one block that is larger than any region
  * @PHYR_ARRAY_BLOCKS: equal blocks
  * @PHYR_ARRAY_EXTENTS: an entry for each run
@@ -77,11 +77,11 @@ enum phyr_array_kind {
  * An array must not be copied or moved: it may point into itself.
  *
  * Readers need no lock: an array does not change between the call that made it
- * and the call that frees it. (The owner of an array made by
- * phyr_array_alloc_blocks() takes care of that.) Readers need no barrier either, if
- * they have found the array in a usual way: the CPU that made it published it by a
- * release (a lock, rcu_assign_pointer(), xa_store()), and the reader has taken that
- * lock or followed that pointer.
+ * and the call that frees it. The owner of an array made by phyr_array_alloc_blocks()
+ * has to ensure this. Readers need no barrier either, if they have found the array in a
+ * usual way: the CPU that made it published it by a release (a lock,
+ * rcu_assign_pointer(), xa_store()), and the reader has taken that lock or followed that
+ * pointer.
  *
  * Anybody may read @len, @nr, @largest, @smallest and @table_bytes. The other members
  * are for kernel/core and for the inline functions here.
@@ -108,11 +108,11 @@ struct phyr_array {
 };
 
 /**
- * phyr_array_block_size - the blocks that an array is stored as
+ * phyr_array_block_size - size of the blocks that an array is stored as
  * @array: the array
  *
  * Context: Any.
- * Return: Size of the blocks in bytes; 0 if @array is stored as extents, or is one.
+ * Return: Size of the blocks in bytes; 0 if @array is stored as extents or as a single run.
  */
 static inline u64 phyr_array_block_size(const struct phyr_array *array)
 {
@@ -126,15 +126,15 @@ struct phyr phyr_array_find_extent(const struct phyr_array *array, size_t offset
  * @array: array to look in
  * @offset: offset of a byte in the region
  *
- * The phyr returned starts at that byte. It need not reach to the end of its
- * run: callers that want more ask again behind it.
+ * The phyr returned starts at that byte. It may end before its run does: callers
+ * that want more ask again behind it.
  *
- * Where the runs are uniform, one table entry is read. Otherwise a few are read, by
+ * If the runs are uniform, this reads one table entry. Otherwise it reads a few, by
  * a binary search within a bucket that has one or two runs on average.
  *
  * struct phyr_array says what orders the look-up against the CPU that made the array.
- * Only an array of blocks can change while it is looked up. There, the length is set
- * last and read first: a look-up that sees the new length sees all of the new region.
+ * Only an array of blocks can change during a look-up. Its length is set last and read
+ * first, so a look-up that sees the new length sees all of the new region.
  *
  * Context: Any. The caller keeps the array alive.
  * Return: The phyr; its length is 0 if @offset is not in the region.
@@ -169,8 +169,8 @@ static inline struct phyr phyr_array_find(const struct phyr_array *array, size_t
 
 /**
  * struct phyr_iter - a place in an array, for phyr_array_next_run()
- * @offset: offset where the next run begins, or what is left of it
- * @index: the table entry that this is in
+ * @offset: offset where the next run begins, or where the rest of a run begins
+ * @index: the table entry that @offset is in
  */
 struct phyr_iter {
 	size_t offset;
@@ -188,12 +188,12 @@ void phyr_array_free(struct phyr_array *array);
 
 /**
  * struct phyr_pin_stats - how a region came to be pinned
- * @ns: nanoseconds it took to pin the memory and to describe it
- * @folio_hits: large folios, or parts of one that are mapped in a piece, which were
- *	pinned in one step
- * @fallbacks: how often GUP had to pin pages of a large folio one by one: because no more
- *	than one of them was mapped there and may be pinned, or could be without waiting, or
- *	because the folio could not take more pins at once
+ * @ns: nanoseconds spent on pinning the memory and describing it
+ * @folio_hits: how many large folios, or contiguously mapped parts of them, were pinned in
+ *	one step
+ * @fallbacks: how often GUP had to pin pages of a large folio one by one. Either only one page
+ *	of it was mapped there that could be pinned without waiting, or the folio could not take
+ *	more pins at once.
  *
  * Base pages count as neither; the number of runs shows that memory consists of them. Folios
  * that GUP pins together with base pages count as neither, too.
@@ -223,11 +223,11 @@ struct phyr_dma {
 /**
  * struct phyr_dma_list - where a device finds the bytes of a region
  * @ranges: an array over the same offsets, with DMA in place of physical addresses
- * @nr: number of entries, that is, how often phyr_dma_next_entry() gives one
- * @max_segment: what dma_get_max_seg_size() said: no entry is longer
- * @boundary: what dma_get_seg_boundary() said: no entry crosses a multiple of one more
+ * @nr: number of entries, that is, how often phyr_dma_next_entry() returns one
+ * @max_segment: the most bytes of an entry, from dma_get_max_seg_size()
+ * @boundary: from dma_get_seg_boundary(); no entry crosses a multiple of @boundary + 1
  *
- * Made by phyr_dma_map(). It does not change, and readers need no lock.
+ * phyr_dma_map() makes a list. It does not change, and readers need no lock.
  */
 struct phyr_dma_list {
 	struct phyr_array ranges;
@@ -237,8 +237,8 @@ struct phyr_dma_list {
 };
 
 /*
- * phyr_dma_*() is for drivers that keep phyrs in place of a scatterlist. There is no such driver
- * yet: so far, only tests call these functions.
+ * The functions phyr_dma_*() are for drivers that keep phyrs in place of a scatterlist. There is no
+ * such driver yet: only tests call these functions.
  */
 struct phyr_dma_list *phyr_dma_map(struct device *dev, const struct phyr_array *array, u64 iova,
 				   enum dma_data_direction dir, unsigned long attrs);
@@ -249,8 +249,8 @@ void phyr_dma_unmap(struct phyr_dma_list *list);
  * @list: the list
  * @offset: offset of a byte in the region
  *
- * As with phyr_array_find(), what is returned need not reach to the end of its
- * range. The device's limits are not applied.
+ * As with phyr_array_find(), the addresses returned may end before their range does.
+ * The device's limits are not applied.
  *
  * Context: Any. The caller keeps the list alive.
  * Return: The DMA addresses from that byte on; their length is 0 if @offset is
@@ -265,8 +265,8 @@ static inline struct phyr_dma phyr_dma_find(const struct phyr_dma_list *list, si
 
 /**
  * struct phyr_dma_iter - a place in a list, for phyr_dma_next_entry()
- * @ranges: the next range
- * @rest: what is left of this one
+ * @ranges: the place of the next range
+ * @rest: the rest of the current range
  */
 struct phyr_dma_iter {
 	struct phyr_iter ranges;
@@ -282,7 +282,7 @@ size_t phyr_dma_nr_blocks(const struct phyr_dma_list *list, unsigned long size, 
 /**
  * phyr_dma_next_block - iterate over a list in blocks of equal size
  * @list: the list
- * @offset: where the iteration has got to; 0 at first
+ * @offset: where the next block begins; 0 at first
  * @size: size of the blocks: what phyr_dma_best_block() returned, or a power of
  *	two up to PAGE_SIZE
  * @block: where to put the block's DMA address, a multiple of @size

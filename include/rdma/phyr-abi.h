@@ -1,26 +1,33 @@
 /* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR Linux-OpenIB) */
 /*
  * What a Soft-RoCE device of phyr's says of its memory regions: driver-private methods of uverbs'
- * ioctl, on a device and on an MR. Programs have infiniband/phyrdv.h instead.
+ * ioctl, on a device and on an MR. Programs use infiniband/phyrdv.h instead.
  *
- * The structures of device and MR can grow at their ends: the kernel fills what the caller has room
- * for, at least what there was when a method was new, and zeroes what it does not know. That of an
- * extent cannot, as there are many in a row; larger ones would have a method of their own.
+ * The structures for a device and for an MR can grow at their ends. The kernel fills as much as the
+ * caller has room for, and zeroes what it does not know. The caller must have room for the fields
+ * of the method's first version. The structure for an extent cannot grow, since an answer has many
+ * of them in a row. Larger ones would need a method of their own.
  *
- * The kernel's own Soft-RoCE answers EPROTONOSUPPORT, as uverbs does for every method that a driver
- * does not have, and for attributes that it does not know, unless these are optional; other
- * drivers, which have other numbers, EINVAL. An MR that is not made of phyrs (on-demand paging):
- * EOPNOTSUPP. A handle that is nothing in this context: ENOENT; one of another kind of object:
- * EINVAL. A device that has gone: EIO. Attributes that are missing, there twice, too short, longer
- * than what has one length, or not a whole number of extents: EINVAL; pointers to nowhere: EFAULT;
- * and a process that is being killed: EINTR.
+ * Errors:
  *
- * Extents say which pages are neighbours in physical memory. MR_EXTENTS needs CAP_SYS_ADMIN in the
- * initial user namespace, as the frame numbers of /proc/PID/pagemap do: else EPERM, whatever the
- * MR. All other methods are for every process.
+ *  EPROTONOSUPPORT  the driver does not have the method, as the kernel's own Soft-RoCE, or does not
+ *                   know an attribute that is not optional
+ *  EOPNOTSUPP       the MR is not made of phyrs (on-demand paging)
+ *  ENOENT           the handle is none of this context
+ *  EINVAL           the handle is that of another kind of object; an attribute is missing, is there
+ *                   twice, is too short, is longer than its only length, or is not a whole number
+ *                   of extents; or the device has another driver, which has other numbers
+ *  EFAULT           a pointer is bad
+ *  EPERM            MR_EXTENTS needs CAP_SYS_ADMIN in the initial user namespace, whatever the MR
+ *  EBUSY            another thread is destroying the MR or registering it anew
+ *  EIO              the device has gone
+ *  EINTR            the process is being killed
  *
- * While a method has an MR, others can't destroy it or register it anew, and the other way round:
- * EBUSY. So ibv_dereg_mr() fails with that in a thread if another one queries the MR just then.
+ * MR_EXTENTS shows which pages are contiguous in physical memory. The kernel hides this as it hides
+ * the frame numbers in /proc/PID/pagemap. All other methods are for every process.
+ *
+ * While a method uses an MR, nobody can destroy the MR or register it anew. So ibv_dereg_mr() fails
+ * with EBUSY in one thread if another thread queries the MR at that moment.
  *
  * An MR of no bytes has no extents, though a page is pinned for it.
  */
@@ -31,8 +38,8 @@
 #include <rdma/ib_user_ioctl_cmds.h>
 
 /*
- * Drivers have 8 numbers of methods for each object. Soft-RoCE's are in use by us alone; if the
- * kernel's own driver needs some one day, it will begin at the lower end.
+ * A driver has 8 method numbers for each object. Only we use those of Soft-RoCE. We use the last
+ * ones, since the kernel's own driver would begin with the first if it came to need some.
  */
 
 /* UVERBS_OBJECT_DEVICE */
@@ -51,9 +58,9 @@ enum {
 
 /**
  * struct phyr_ib_device_info - what PHYR_IB_METHOD_DEVICE_QUERY returns
- * @caps: PHYR_IB_DEVICE_CAP_*: methods that MRs of this device have, whether or not the caller has
- *	the right to each
- * @max_extents: how many extents PHYR_IB_METHOD_MR_EXTENTS returns at most at a time
+ * @caps: PHYR_IB_DEVICE_CAP_*: methods that MRs of this device have. The caller may lack the right
+ *	to use one.
+ * @max_extents: the most extents that one call of PHYR_IB_METHOD_MR_EXTENTS returns
  * @reserved: 0
  */
 struct phyr_ib_device_info {
@@ -75,17 +82,17 @@ enum phyr_ib_mr_query_attrs {
 
 /**
  * struct phyr_ib_mr_info - what PHYR_IB_METHOD_MR_QUERY returns
- * @phyrs: number of extents: physically contiguous ranges, as long as they go on
+ * @phyrs: number of extents, that is, of physically contiguous ranges that no neighbour continues
  * @dma_entries: number of ranges in which the device finds the memory
  * @largest: length of the largest extent, in bytes
  * @smallest: length of the smallest extent, in bytes
- * @block_size: size in bytes, a power of 2, of the equal blocks that the memory is described by;
- *	0 if it is described by extents, or is one. Blocks are counted from a multiple of their size
- *	in the process's address space, where each extent but the first begins with one, and may be
- *	larger than the MR. Of alignment in physical memory this says nothing.
+ * @block_size: size in bytes, a power of 2, of the equal blocks that describe the memory; 0 if
+ *	extents describe it, or if it is a single extent. In the process's address space, each
+ *	block begins at a multiple of this size, and each extent but the first begins with a block.
+ *	A block may be larger than the MR. The size says nothing about alignment in physical memory.
  * @metadata: bytes of kernel memory that describe the memory
  * @pinned_pages: base pages pinned, and charged to RLIMIT_MEMLOCK
- * @pin_ns: nanoseconds it took to pin the memory and to describe it
+ * @pin_ns: nanoseconds spent on pinning the memory and describing it
  */
 struct phyr_ib_mr_info {
 	__aligned_u64 phyrs;
@@ -99,10 +106,11 @@ struct phyr_ib_mr_info {
 };
 
 /*
- * START: __u64, an offset into the MR. RESP_EXTENTS: room for some struct phyr_ib_extent. RESP_NR:
- * __u32, how many have been written. The first begins at START, be it within an extent; each of
- * the others where the one before ends. None follow the one that ends where the MR does: with
- * START there, NR is 0, and behind, the call fails with EINVAL.
+ * START is a __u64, an offset into the MR. RESP_EXTENTS is room for an array of struct
+ * phyr_ib_extent. RESP_NR is a __u32 that says how many the kernel has written. The first extent
+ * begins at START, even if START is within an extent. Each other extent begins where the one before
+ * it ends. The last extent ends where the MR ends. If START is the end of the MR, NR is 0. If START
+ * is behind the end, the call fails with EINVAL.
  */
 enum phyr_ib_mr_extents_attrs {
 	PHYR_IB_ATTR_MR_EXTENTS_HANDLE = (1U << UVERBS_ID_NS_SHIFT),
@@ -113,8 +121,8 @@ enum phyr_ib_mr_extents_attrs {
 
 /**
  * struct phyr_ib_extent - bytes of an MR that are physically contiguous
- * @offset: offset of the first into the MR
- * @length: how many
+ * @offset: offset of the first byte into the MR
+ * @length: number of bytes
  */
 struct phyr_ib_extent {
 	__aligned_u64 offset;
