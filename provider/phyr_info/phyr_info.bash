@@ -3,7 +3,7 @@
 #
 # Completion of phyr_info(1) for bash, which loads this file by the name of the command.
 
-# _phyr_info_offer WORD CANDIDATE...: those that begin with the word
+# _phyr_info_offer WORD CANDIDATE...: offer the candidates that begin with the word
 _phyr_info_offer() {
 	local word=$1 candidate
 	shift
@@ -17,7 +17,7 @@ _phyr_info() {
 	local options=(-d --ib-dev -j --json -h --help -V --version)
 
 	COMPREPLY=()
-	# "=" is a word of its own.
+	# bash makes "=" a word of its own.
 	if [[ $word = "=" ]]; then
 		word=
 	elif [[ $option = "=" ]]; then
