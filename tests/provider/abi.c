@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The ABI of libphyr as its first release has it: sizes and offsets that programs were compiled
- * with. This compiles as C99 and as C++, as phyrdv.h must.
+ * The ABI of libphyr's first release: sizes and offsets that programs were compiled with. This file
+ * compiles as C99 and as C++, as phyrdv.h must.
  */
 #include <infiniband/phyrdv.h>
 
@@ -42,7 +42,7 @@ HOLDS(PHYRDV_DEVICE_CAP_MR_QUERY == 1 && PHYRDV_DEVICE_CAP_MR_EXTENTS == 2);
 HOLDS(PHYRDV_PREPARE_HUGEPAGE == 1 && PHYRDV_PREPARE_POPULATE == 2);
 HOLDS(PHYRDV_PREPARE_COLLAPSE == 4 && PHYRDV_PREPARE_ADVISE == 8);
 
-/* And the functions, as a program calls them. */
+/* The functions have these types. */
 int main(void)
 {
 	bool (*is_supported)(struct ibv_device *device) = phyrdv_is_supported;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Calls, and the arena that they are made in; see fuzz.h for the story.
+ * Makes calls in the arena, and compares the arena with the model; fuzz.h explains the words.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 #include "fuzz.h"
 
-#define FILLING	0xa5	/* no attribute is known by 0xa5a5 */
+#define FILLING	0xa5	/* 0xa5a5 is no attribute's ID */
 
 char *arena, *nowhere, *read_only;
 
@@ -67,7 +67,7 @@ bool image_write(struct image *image, uint64_t addr, const void *src, size_t len
 	return true;
 }
 
-/* As much of it as there is room for where it is said to be. */
+/* Write the call to its address, as much of it as fits into the arena. */
 static int place(const struct call *call)
 {
 	size_t len = sizeof(call->bytes.hdr) + call->n * sizeof(*call->bytes.attrs);

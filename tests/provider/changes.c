@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Good calls, and what can be done to them.
+ * Makes good calls, and changes to them; fuzz.h explains the words.
  */
 #include <errno.h>
 #include <rdma/ib_user_ioctl_verbs.h>
@@ -11,7 +11,7 @@
 
 /* --- good calls --------------------------------------------------------------------------- */
 
-/* Where things are in the arena: the call in its first page, short answers in its second. */
+/* The arena has the call in its first page, short answers in its second, others at its end. */
 #define CALL_AT		((uintptr_t)arena)
 #define SHORT_AT	((uintptr_t)arena + SZ_4K + 64)
 #define ARENA_END	((uintptr_t)nowhere)
@@ -28,7 +28,7 @@ static void add_attr(struct call *call, uint16_t id, uint16_t len, uint64_t data
 	};
 }
 
-/* The header tells how many attributes there are. */
+/* Make the header say how many attributes there are. */
 static void count_attrs(struct call *call)
 {
 	call->bytes.hdr.num_attrs = call->n;
@@ -105,7 +105,7 @@ static uint16_t id_of(const struct call *call, enum role role)
 	return ids[call->method][role];
 }
 
-/* Another change may have taken it away; then the next best has to do. */
+/* Find an attribute. If another change has removed it, the last one has to do. */
 static struct ib_uverbs_attr *attr_with(struct call *call, enum role role)
 {
 	unsigned int i;
@@ -264,7 +264,7 @@ static void set_region(struct call *call, uint64_t handle)
 	attr_with(call, REGION)->data = handle;
 }
 
-/* The handle that a pointer points to: it is known only when there are objects. */
+/* The handles are known only at run time, so the value is an offset into struct strangers. */
 static void set_stranger(struct call *call, uint64_t offset)
 {
 	uint32_t handle;
@@ -300,7 +300,7 @@ static void set_start_len(struct call *call, uint64_t len)
 	attr_with(call, START)->len = len;
 }
 
-/* The length, and where the answer is: it ends where the arena does. */
+/* Set the answer's length, and move it so that it ends where the arena ends. */
 static void set_answer_len(struct call *call, uint64_t len)
 {
 	struct ib_uverbs_attr *attr = attr_with(call, ANSWER);
@@ -329,7 +329,7 @@ static void set_answer_read_only(struct call *call, uint64_t value)
 	set_answer_at(call, (uintptr_t)read_only + value);
 }
 
-/* The call itself is overwritten. */
+/* The answer overwrites the call itself. */
 static void set_answer_at_call(struct call *call, uint64_t offset)
 {
 	set_answer_at(call, call->at + offset);
@@ -383,7 +383,7 @@ const struct change changes[] = {
 	{ "length 65535", ALL, EINVAL, EINVAL, set_length, UINT16_MAX },
 	{ "one attribute more is counted", ALL, EINVAL, EINVAL, add_num_attrs, 1 },
 	{ "one attribute less is counted", ALL, EINVAL, EINVAL, add_num_attrs, -1 },
-	/* What 16 bits of the length would not show. */
+	/* The 16 bits of the length would be the same. */
 	{ "4096 attributes more are counted", ALL, EINVAL, EINVAL, add_num_attrs, 4096 },
 	{ "reserved1", ALL, NOT_SUPPORTED, NOT_SUPPORTED, set_reserved1, 1 },
 	{ "reserved1, high", ALL, NOT_SUPPORTED, NOT_SUPPORTED, set_reserved1, 1ULL << 63 },
@@ -508,7 +508,7 @@ const size_t changes_count = ARRAY_SIZE(changes);
 
 /* --- wild changes ------------------------------------------------------------------------- */
 
-/* Numbers from 0 on, small ones more often; or their negatives. */
+/* A random number or its negative. Small numbers are more frequent. */
 static uint64_t any_number(void)
 {
 	uint64_t number = random_u64() >> (random_u64() % 64);
@@ -521,7 +521,7 @@ static struct ib_uverbs_attr *any_attr(struct call *call)
 	return &call->bytes.attrs[call->n ? random_u64() % call->n : 0];
 }
 
-/* Never one that may belong to this process but is not the arena's. */
+/* A random address. In this process, it is never outside of the arena and the pages behind it. */
 static uint64_t any_address(void)
 {
 	switch (random_u64() % 8) {
@@ -559,7 +559,7 @@ void change_wildly(struct call *call)
 		any_attr(call)->len = any_number();
 		break;
 	case 5:
-		/* What is not an answer's address is a number. */
+		/* Only answers and numbers of extents have an address in an attribute. */
 		attr = attr_with(call, ANSWER);
 		if (call->method == MR_EXTENTS && random_u64() % 2)
 			attr = attr_with(call, NR);
@@ -569,7 +569,7 @@ void change_wildly(struct call *call)
 		call->at = any_address();
 		break;
 	case 7:
-		/* Not between the attributes that are known, which have addresses. */
+		/* No ID of a known attribute, whose data may have to be an address. */
 		any_attr(call)->attr_id = random_u64() % 2 ? any_number() % 0x1000 :
 							     0x1008 + any_number() % 0xe000;
 		break;

@@ -2,10 +2,10 @@
 /*
  * phyr Direct Verbs for a program that has opened its device before it opens libphyr.
  *
- * Of two providers that match a device, libibverbs takes the one that it knows first. This program
- * is not linked with libphyr. So the device is the distribution's provider's, and each function
- * comes to EOPNOTSUPP; or IBV_DRIVERS names libphyr (--ours): then there must be one provider of
- * that name in the process, and not a second one, that does not know the device.
+ * If two providers match a device, libibverbs takes the one that it has loaded first. This program
+ * is not linked with libphyr, so the distribution's provider serves the device, and each function
+ * fails with EOPNOTSUPP. With --ours, IBV_DRIVERS names libphyr, so libphyr serves the device. Then
+ * opening libphyr must not load a second copy of the provider, which would not know the device.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -119,7 +119,7 @@ int main(int argc, char **argv)
 	static const struct program prog = {
 		.about = "Tests phyr Direct Verbs on a device that was opened before libphyr.",
 		.subject = &rdma_device,
-		.options_help = "      --ours         the provider is libphyr's all the same\n",
+		.options_help = "      --ours         libphyr serves the device (IBV_DRIVERS)\n",
 		.options = options,
 		.option = option,
 		.watchdog_s = 120,

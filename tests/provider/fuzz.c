@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * fuzz_uverbs: the uverbs methods of a phyr device, called well, badly, at random and in races. See
- * fuzz.h for the story.
+ * fuzz_uverbs: makes good calls of a phyr device's uverbs methods, bad calls, random calls, and
+ * calls in races. fuzz.h explains how.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,7 +31,7 @@ static int test_info(const void *arg)
 	return region_check_info(region_named(arg));
 }
 
-/* All extents of a region, some at a time: the model knows which these must be. */
+/* List the extents of a region, @room at a time. The model checks the answers. */
 static int list_extents(const struct region *region, uint16_t room, size_t most)
 {
 	struct call call;
@@ -106,7 +106,7 @@ static int test_change(const void *arg)
 
 /* --- without CAP_SYS_ADMIN ---------------------------------------------------------------- */
 
-/* In a child. A call that uverbs takes fails with EPERM, before the method looks at anything. */
+/* Runs in a child. If uverbs accepts a call, the method must fail with EPERM before all else. */
 static int all_unprivileged(const void *arg)
 {
 	unsigned long refused = 0;
@@ -139,7 +139,7 @@ static int test_unprivileged(const void *arg)
 	return test_in_child(all_unprivileged, arg);
 }
 
-/* --- several, at random ------------------------------------------------------------------- */
+/* --- several random changes --------------------------------------------------------------- */
 
 /* Call number i of a seed is the same in every run. */
 static void call_random(struct call *call, unsigned long i)
@@ -158,7 +158,7 @@ static void call_random(struct call *call, unsigned long i)
 	}
 }
 
-/* Each errno that there is must have come, or the fuzzer does not do what it is for. */
+/* Each possible errno must have come up. Otherwise the fuzzer is not good enough. */
 static int check_tally(const unsigned long *tally, unsigned long calls)
 {
 	static const int ours[] = {
@@ -166,7 +166,7 @@ static int check_tally(const unsigned long *tally, unsigned long calls)
 	};
 	static const int stocks[] = { EINVAL, EPROTONOSUPPORT, EFAULT, ENOTTY };
 	const int *errs = stock ? stocks : ours;
-	/* The last of ours is for on-demand paging. */
+	/* The last of ours needs on-demand paging. */
 	size_t i, n = stock ? ARRAY_SIZE(stocks) : ARRAY_SIZE(ours) - !region_named("on demand");
 	char text[200] = "";
 
@@ -249,9 +249,9 @@ int main(int argc, char **argv)
 		.about = "Calls the uverbs methods of a phyr device as nobody should.",
 		.subject = &subject,
 		.options_help =
-			"      --stock        the driver is not ours, and knows no such methods\n"
-			"      --seconds N    for so long: the fuzzer, and the races (default 10)\n"
-			"      --seed N       of the fuzzer (default 0)\n"
+			"      --stock        the driver is not ours, and does not have the methods\n"
+			"      --seconds N    length of the fuzzer and of the races (default 10)\n"
+			"      --seed N       seed of the fuzzer (default 0)\n"
 			"      --first N      begin with the call of that number\n",
 		.options = options,
 		.option = option,

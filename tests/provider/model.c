@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What must come of a call: the rules of uverbs' ioctl (drivers/infiniband/core/uverbs_ioctl.c),
- * which has them from the tables below, and of the methods themselves.
+ * What a call must return and write, by the rules of uverbs' ioctl
+ * (drivers/infiniband/core/uverbs_ioctl.c) and of the methods. uverbs takes the rules for each
+ * method from tables; ours are below.
  *
- * The order matters: of two mistakes, uverbs tells the one that it finds first. All of a call's
- * attributes are looked at before the method is called; so if it is not, nothing is written.
+ * The order of the checks matters: if a call has two mistakes, uverbs reports the one that it finds
+ * first. uverbs checks all attributes of a call before it calls the method. So nothing is written
+ * if an attribute is wrong.
  */
 #include <errno.h>
 #include <rdma/ib_user_ioctl_verbs.h>
@@ -22,7 +24,7 @@ struct attr_rule {
 
 enum { MAX_RULES = 4 };
 
-/* A call of a method while it is looked at: which of its attributes is the one of each rule. */
+/* A call while the model looks at it, with the index of the attribute for each rule. */
 struct asked {
 	const struct call *call;
 	struct image *image;
@@ -44,7 +46,7 @@ static const struct ib_uverbs_attr *attr_of(const struct asked *asked, unsigned 
 	return &asked->attrs[asked->index[rule]];
 }
 
-/* Write data, and then tell in the attribute's flags that there is some. */
+/* Write the answer, and then a flag of the attribute that says that there is one. */
 static int answer_copy(struct asked *asked, unsigned int rule, const void *src, size_t size)
 {
 	const struct ib_uverbs_attr *attr = attr_of(asked, rule);
@@ -59,7 +61,7 @@ static int answer_copy(struct asked *asked, unsigned int rule, const void *src, 
 	return 0;
 }
 
-/* What the kernel does not know of a longer structure is zeroed, and first. */
+/* The kernel zeroes the end of a structure that is longer than it knows, and does this first. */
 static int answer_struct(struct asked *asked, unsigned int rule, const void *src, size_t size)
 {
 	const struct ib_uverbs_attr *attr = attr_of(asked, rule);
@@ -158,7 +160,7 @@ static int check_handle(uint64_t handle)
 		return EINVAL;
 	if (region_of(handle))
 		return 0;
-	/* An object, but not an MR. */
+	/* This is an object, but not an MR. */
 	if (handle == strangers.pd || handle == strangers.cq || handle == strangers.qp ||
 	    handle == strangers.mw)
 		return EINVAL;

@@ -2,8 +2,8 @@
 /*
  * Tests of phyr Direct Verbs, on phyr's Soft-RoCE or on stock's.
  *
- * The program is linked with libphyr, which makes that the provider of all its Soft-RoCE devices.
- * Here: what the functions take and refuse; which is the same on both.
+ * The program is linked with libphyr, so libphyr is the provider of all its Soft-RoCE devices. This
+ * file tests what the functions accept and what they refuse. This is the same with both drivers.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 
 bool on_stock;
 
-/* 1 MiB of base pages, for MRs of which nothing more is wanted. */
+/* Base pages, for tests to which the kind of memory does not matter. */
 static struct buf memory;
 
 int expect(const char *what, int result, int want)
@@ -61,8 +61,8 @@ static int query_mr(struct ibv_mr *mr, void *attr, uint32_t inlen)
 struct query {
 	const char *name;
 	int (*call)(struct ibv_mr *mr, void *attr, uint32_t inlen);
-	uint32_t size;		/* of the first release */
-	bool on_stock;		/* is it answered there? */
+	uint32_t size;		/* of the structure in the first release */
+	bool on_stock;		/* does it work with stock's driver? */
 };
 
 static const struct query queries[] = {
@@ -72,7 +72,7 @@ static const struct query queries[] = {
 
 enum { FILL = 0xa5, ROOM = 200 };
 
-/* One size: what may be written, and what must not be. */
+/* With one size of the structure: check that the right bytes are written, and no others. */
 static int one_size(const struct query *query, struct ibv_mr *mr, uint32_t inlen)
 {
 	unsigned char attr[ROOM], full[ROOM];
@@ -135,7 +135,7 @@ static int test_query_device(const void *arg)
 
 /* --- what registration is asked for ----------------------------------------------------------- */
 
-/* A structure of a newer program's. */
+/* The structure of a newer program. */
 struct newer {
 	struct phyrdv_reg_mr_attr attr;
 	unsigned char more[8];
@@ -181,7 +181,7 @@ static int test_attr(const void *arg)
 		mr = reg_mr(&plain, inlen);
 		err = mr ? mr_dereg(&mr) : fail("inlen %u: %m", inlen);
 	}
-	/* What is not 0 lies behind the structure. */
+	/* The byte that is not 0 lies behind the structure. */
 	mr = err ? NULL : reg_mr(&last, sizeof(last) - 1);
 	if (!err)
 		err = mr ? mr_dereg(&mr) : fail("a structure that ends before: %m");
@@ -257,7 +257,7 @@ static int test_on_demand(const void *arg)
 	return mr_dereg(&mr) ?: err;
 }
 
-/* A handle means something in its own context only. */
+/* A handle is valid only in its own context. */
 static int test_other_context(const void *arg)
 {
 	struct ibv_context *context = ibv_open_device(dev.ctx->device);
@@ -289,7 +289,10 @@ static const struct right rights[] = {
 	{ "root of a user namespace", become_root_of_namespace },
 };
 
-/* In a child: the numbers are there, the list is not, whatever is wrong with the call besides. */
+/*
+ * Runs in a child. The query must answer, and the list of extents must fail with EPERM, even if
+ * something else is wrong with the call.
+ */
 static int unprivileged(const void *arg)
 {
 	const struct right *right = arg;
@@ -347,7 +350,7 @@ int main(int argc, char **argv)
 			"      --stock        the kernel's driver is stock rxe: expect no answers\n",
 		.options = options,
 		.option = option,
-		.watchdog_s = 600,	/* valgrind, in an emulated machine */
+		.watchdog_s = 600,	/* valgrind in an emulated machine takes long */
 	};
 	size_t i;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What the kernel says of MRs, against the page map: memory of every kind, in one piece or in
- * thousands, from any address on, listed in pieces of any size.
+ * Compares what the kernel says of MRs with the page map: for memory of every kind, from any
+ * address on, with one extent or with thousands, which calls of any size list.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -53,7 +53,7 @@ void extents_of_memory(struct extents *extents, const char *addr, size_t len)
 
 int extents_of_mr(struct extents *extents, struct ibv_mr *mr, uint64_t start, uint32_t at_a_time)
 {
-	/* One more than is offered, which must stay as it is. */
+	/* There is room for one extent more than the call is told of, which must not change. */
 	struct phyrdv_extent *some = calloc(at_a_time + 1, sizeof(*some));
 	const struct phyrdv_extent guard = { 0x1234567, 0x7654321 };
 	uint32_t nr = 0, i;
@@ -111,7 +111,7 @@ static int value(const char *what, uint64_t is, uint64_t low, uint64_t high)
 		    (unsigned long)low, (unsigned long)high);
 }
 
-/* Of whole blocks are all extents made but the first and the last, which the MR may cut. */
+/* All extents must be made of whole blocks, but the MR may cut the first and the last. */
 static int whole_blocks(const struct extents *extents, uint64_t block_size)
 {
 	size_t i;
@@ -206,7 +206,7 @@ static int test_backing(const void *arg)
 
 /* --- long lists ------------------------------------------------------------------------------- */
 
-/* More extents than a call returns, by so many at a time; and from within some extents on. */
+/* List more extents than one call returns. Then list them from within some extents on. */
 static int test_pages(const void *arg)
 {
 	const uint32_t *asked = arg;
@@ -220,7 +220,7 @@ static int test_pages(const void *arg)
 
 	if (phyrdv_query_device(dev.ctx, &device, sizeof(device)))
 		return fail("phyrdv_query_device: %m");
-	/* 0: as many as there can be; -1: more. */
+	/* 0 stands for as many as one call returns, UINT32_MAX for more. */
 	if (!at_a_time || at_a_time == UINT32_MAX)
 		at_a_time = device.max_extents + (at_a_time ? 1000 : 0);
 	err = buf_open(&buf, BACKING_FRAG, 10 * SZ_2M);
@@ -237,7 +237,7 @@ static int test_pages(const void *arg)
 		skip_to = random_u64() % mr->length;
 		extents_free(&rest);
 		err = extents_of_mr(&rest, mr, skip_to, at_a_time);
-		/* The first is the end of one of the whole list; all others are as they were. */
+		/* The first is the end of an extent in the whole list. All others are the same. */
 		if (!err && rest.nr > memory.nr)
 			err = fail("%zu extents from %zu on", rest.nr, skip_to);
 		if (!err && rest.nr > 1)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Registration by phyrdv_reg_mr(): every step does what it is for, and that only; errors are
- * those of ibv_reg_mr(); threads and forks do not mix anything up.
+ * Registration by phyrdv_reg_mr(): every step does what it is for, and nothing else. Errors are
+ * those of ibv_reg_mr(). Threads and forks do not mix anything up.
  *
- * The environment must ask for no preparation (PHYR_PREPARE=none), and transparent huge pages be
- * given on demand only ("madvise"), so that what is seen is due to the call.
+ * The environment must ask for no preparation (PHYR_PREPARE=none), and the system's setting for
+ * transparent huge pages must be "madvise", so that the call alone causes what the tests see.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -113,8 +113,8 @@ static int test_step(const void *arg)
 }
 
 /*
- * In a child: what is registered already counts, and a registration that must fail for it populates
- * nothing.
+ * Runs in a child. Memory that is registered already counts. A registration that is over the limit
+ * because of it must populate nothing.
  */
 static int limited(const void *arg)
 {
@@ -144,8 +144,9 @@ static int test_limited(const void *arg)
 }
 
 /*
- * Should the library keep a pointer to what was asked for, that lies where its stack was: let no
- * other variables come there, but some that are never set. Then memcheck sees it at least.
+ * If the library wrongly kept a pointer to the last request, it would point to where the library's
+ * stack was. No other variables may overwrite that place. So only a variable that is never set
+ * comes there, and memcheck at least would see its use.
  */
 static __attribute__((noinline)) struct ibv_mr *mr_reg_below(void *addr, size_t len, int access)
 {
@@ -155,7 +156,7 @@ static __attribute__((noinline)) struct ibv_mr *mr_reg_below(void *addr, size_t 
 	return mr_reg(addr, len, access);
 }
 
-/* What was asked for once is not for the next. */
+/* The steps that one call asks for must not be taken for the next call. */
 static int test_once(const void *arg)
 {
 	struct ibv_mr *mr = NULL;
@@ -176,7 +177,7 @@ static int test_once(const void *arg)
 
 /* --- what cannot be registered ---------------------------------------------------------------- */
 
-/* Refused with the errno of ibv_reg_mr(). */
+/* phyrdv_reg_mr() must refuse this with the errno of ibv_reg_mr(). */
 static int as_ibv_reg_mr(const char *what, char *addr, size_t len, int access)
 {
 	struct ibv_mr *mr = ibv_reg_mr(dev.pd, addr, len, access);
@@ -195,7 +196,7 @@ static int test_errors(const void *arg)
 	int err = area_open(&area);
 
 	(void)arg;
-	/* A hole in the middle. */
+	/* Make a hole in the middle. */
 	if (!err && munmap(area.addr + AREA / 2, SZ_2M))
 		err = fail("munmap: %m");
 	err = err ?: as_ibv_reg_mr("memory with a hole", area.addr, AREA, ACCESS_ALL) ?:
@@ -207,7 +208,7 @@ static int test_errors(const void *arg)
 				   IBV_ACCESS_REMOTE_WRITE) ?:
 	      as_ibv_reg_mr("atomics without local write", area.addr, AREA,
 			    IBV_ACCESS_REMOTE_ATOMIC) ?:
-	      /* It was clear that these would be refused. */
+	      /* It was clear that the kernel would refuse these, so nothing was populated. */
 	      huge_pages(area.addr, AREA, false);
 	area_close(&area);
 	return err;
@@ -219,11 +220,11 @@ enum { THREADS = 4, ROUNDS = 5 };
 
 struct worker {
 	pthread_t thread;
-	bool huge;		/* registers with huge pages, or as the environment says */
-	const char *why;	/* it failed */
+	bool huge;		/* registers with huge pages, otherwise as the environment says */
+	const char *why;	/* why it failed, or NULL */
 };
 
-/* fail() is for one thread: here a reason is kept. */
+/* Only the main thread may call fail(), so this returns what failed. */
 static const char *one_round(struct worker *worker)
 {
 	struct phyrdv_extent some[7];
@@ -290,7 +291,7 @@ static int test_threads(const void *arg)
 
 /* --- fork ------------------------------------------------------------------------------------- */
 
-/* The child sees what there was and changes its own copy: 0, or the number of what is wrong. */
+/* The child must see the parent's memory, and changes its own copy. Its exit status. */
 static int in_child(char *addr)
 {
 	if (zero_check("the child's memory", addr, SZ_4K))
@@ -299,7 +300,7 @@ static int in_child(char *addr)
 	return 0;
 }
 
-/* A registered page stays with the parent: what the kernel says is still what there is. */
+/* Registered pages stay with the parent, so the kernel's answers must still be right. */
 static int test_fork(const void *arg)
 {
 	struct ibv_mr *mr = NULL, *second = NULL;
@@ -324,7 +325,7 @@ static int test_fork(const void *arg)
 			err = fail("the child ended with status 0x%x", status);
 		err = err ?: mr_as_memory(mr);
 	}
-	/* Registration goes on. */
+	/* Registration must still work after the fork. */
 	if (!err) {
 		second = reg_mr(other.addr, AREA, ACCESS_ALL, ALL_STEPS);
 		err = second ? mr_as_memory(second) : fail("phyrdv_reg_mr after fork: %m");
@@ -350,7 +351,10 @@ static void register_cancelled(void *arg)
 	c->mr = reg_mr(c->area.addr, AREA, ACCESS_ALL, ALL_STEPS);
 }
 
-/* Were it the end of the thread, nobody would know of the MR. (With PHYR_DEBUG, it prints.) */
+/*
+ * Cancellation must not end the thread before it has the MR. With PHYR_DEBUG, the library prints,
+ * which is a cancellation point.
+ */
 static int test_cancel(const void *arg)
 {
 	struct cancelled c = {};

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Queries of MRs that are registered, changed and deregistered at that moment.
+ * Threads query MRs while other threads register, change and deregister them.
  *
- * Each owner registers one of a few shapes, tells of it, and takes it away again; the askers ask
- * about any of what was told. If that has not changed meanwhile, the answer must be that of the
- * shape, or EBUSY, while the owner changes the MR. Else there may be no such MR (ENOENT), or
- * another, but never half of one: the answer is that of some shape. An owner may be told EBUSY
- * too, while somebody asks.
+ * Each owner registers one of a few shapes, publishes the MR's handle, and deregisters the MR
+ * again. The askers query a published handle. If the owner has not published anything else
+ * meanwhile, the answer must be that of the shape, or EBUSY while the owner changes the MR.
+ * Otherwise there may be no such MR (ENOENT), or another MR. The answer is never half of one: it
+ * must be that of some shape. An owner may get EBUSY, too, while somebody asks.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,7 +22,7 @@
 
 enum { OWNERS = 2, ASKERS = 2, SHAPES = 3, ROOM = 64 };
 
-/* What is registered: a part of one of the regions, so that its extents are known. */
+/* What owners register. It is a part of one of the regions, so its extents are known. */
 struct shape {
 	char *addr;
 	size_t len;
@@ -33,16 +33,16 @@ struct shape {
 static struct shape shapes[SHAPES];
 static atomic_bool stop;
 
-/* What an owner tells. The number is another each time. */
+/* What an owner has published. The number changes each time. */
 struct told {
 	uint32_t handle;
 	uint16_t number;
-	int16_t shape;		/* -1: none is sure to be there */
+	int16_t shape;		/* -1: there may be no MR of this handle */
 };
 
 static _Atomic struct told tolds[OWNERS];
 
-/* A thread's report: fail() is for one thread. */
+/* A thread's report. Only the main thread may call fail(). */
 struct report {
 	pthread_t thread;
 	unsigned int number;
@@ -68,7 +68,7 @@ static bool own_once(struct report *report)
 	}
 	told.handle = mr->handle;
 	tolds[report->number] = told;
-	/* An asker may have the MR at any time. */
+	/* This fails with EBUSY while an asker uses the MR. */
 	while ((err = mr_rereg(mr, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, 0)) == EBUSY)
 		report->busy++;
 	if (err) {
@@ -85,7 +85,7 @@ static bool own_once(struct report *report)
 		WRONG(report, "ibv_dereg_mr: %s", errno_name(err));
 		return false;
 	}
-	/* Let the askers meet a handle of nothing. */
+	/* Give the askers time to find a handle of nothing. */
 	if (report->done % 4 == 1)
 		usleep(100);
 	report->done++;
@@ -123,12 +123,12 @@ static bool is_extents(const struct phyr_ib_extent *extents, uint32_t nr, const 
 
 struct answer {
 	int err;
-	bool is[SHAPES];	/* is it that of this shape? */
+	bool is[SHAPES];	/* is it the answer for this shape? */
 };
 
 static struct answer ask_about(uint32_t handle)
 {
-	/* As in call_good(), but with answers of this thread's own. */
+	/* The answers go to this thread's own memory and not to the arena. */
 	struct phyr_ib_extent extents[ROOM] = {};
 	struct phyr_ib_mr_info info = {};
 	struct answer answer = {};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The regions that calls are about, of every kind of memory, and objects that are none. All are
- * made before the first test and stay, so that handles mean the same in every call.
+ * The regions that calls are about, of every kind of memory, and objects that are no regions. All
+ * are made before the first test and stay, so that handles mean the same in every call.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,7 +17,7 @@ size_t regions_count;
 struct phyr_ib_device_info device_info;
 struct strangers strangers;
 
-/* Bytes, and not pages: the first extent and the last are cut to the region. */
+/* Extents are counted in bytes: the first and the last are cut to the region. */
 static void find_extents(struct region *region)
 {
 	uintptr_t start = (uintptr_t)region->mr->addr;
@@ -61,7 +61,7 @@ static bool region_reg(const char *name, void *addr, size_t len, int access)
 	return true;
 }
 
-/* The first answers, which all later ones must be like. The tests will look at them. */
+/* Ask once. Tests check these answers, and all later answers must be like them. */
 static void ask_first(void)
 {
 	struct call call;
@@ -86,7 +86,7 @@ static uint32_t mr_elsewhere(void)
 
 	if (!ctx)
 		die("cannot open %s again: %m", dev.name);
-	/* Contexts count their objects each, the lowest number first: get one that ours has not. */
+	/* Each context numbers its own objects. Get a number that our context does not have. */
 	for (i = 0; i < 200; i++) {
 		pd = ibv_alloc_pd(ctx);
 		if (!pd)
@@ -130,7 +130,7 @@ void regions_open(void)
 	static struct buf bufs[BACKING_COUNT];
 	static const size_t len[BACKING_COUNT] = {
 		[BACKING_4K] = SZ_2M,
-		/* More extents than a call can return. */
+		/* This has more extents than a call can return. */
 		[BACKING_FRAG] = 32 * MIB,
 		[BACKING_THP] = 8 * MIB,
 		[BACKING_THP_PTE] = 4 * MIB,
@@ -191,7 +191,7 @@ static int must_be(const char *field, uint64_t value, uint64_t from, uint64_t to
 	return fail("%s: %lu, should be from %lu to %lu", field, value, from, to);
 }
 
-/* Does each extent but the first begin where a block does, and each but the last end there? */
+/* Does each extent but the first begin where a block begins? */
 static int check_blocks(const struct region *region)
 {
 	uint64_t size = region->info.block_size;
@@ -230,7 +230,7 @@ int region_check_info(const struct region *region)
 	       must_be("largest", info->largest, largest, largest) ?:
 	       must_be("smallest", info->smallest, smallest, smallest) ?:
 	       must_be("pinned_pages", info->pinned_pages, pages, pages) ?:
-	       /* 8 bytes a page or 16 an extent at most, and what each MR has. */
+	       /* At most 8 bytes a page or 16 bytes an extent, and a constant. */
 	       must_be("metadata", info->metadata, 1,
 		       1024 + (pages * 8 < region->nr * 16 ? pages * 8 : region->nr * 16)) ?:
 	       must_be("pin_ns", info->pin_ns, 1, region->reg_ns) ?:
@@ -240,7 +240,7 @@ int region_check_info(const struct region *region)
 int device_check_info(void)
 {
 	uint64_t caps = PHYR_IB_DEVICE_CAP_MR_QUERY | PHYR_IB_DEVICE_CAP_MR_EXTENTS;
-	/* As many as fit into an attribute. */
+	/* As many extents as fit into an attribute. */
 	uint32_t max = UINT16_MAX / sizeof(struct phyr_ib_extent);
 
 	return must_be("caps", device_info.caps, caps, caps) ?:

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Calls each function of libphyr.so.1 once, for objects of nobody's, and prints what it returned.
+ * Calls each function of libphyr.so.1 once, for objects that no provider owns, and prints what it
+ * returned.
  *
- * tests/provider/stubs runs it with one libibverbs and one provider after another. So it uses
- * nothing of libibverbs but its structures.
+ * tests/provider/stubs runs it with one libibverbs and one provider after another. So it uses only
+ * libibverbs' structures, and calls none of its functions.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A device of a provider has the address of its operations behind it: here there are none. */
+/* Behind a provider's struct ibv_device is the address of its operations. Here that is NULL. */
 static struct {
 	struct ibv_device device;
 	void *operations[16];
@@ -33,8 +34,8 @@ int main(void)
 	int error = errno;
 
 	/*
-	 * What it does before main() must leave nothing behind. (What else is preloaded may set
-	 * errno.)
+	 * The library's constructor must leave errno and dlerror() alone. Other libraries that are
+	 * preloaded may set errno.
 	 */
 	if ((error && !getenv("LD_PRELOAD")) || dlerror())
 		puts("errno and dlerror() are not as they were");

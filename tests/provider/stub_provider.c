@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A provider for tests/provider/stubs: each operation returns an errno by which it is known. It has
- * the version VERSION, and a size by MORE larger than the one of this release.
+ * A provider for tests/provider/stubs. Each operation returns an errno of its own. The provider has
+ * the version VERSION, and its size is larger by MORE than that of this release.
  */
 #include <errno.h>
 

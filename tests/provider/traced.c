@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * traced: does what phyr's tracepoints tell of, and prints the events that must be seen, in the
+ * traced: does what phyr's tracepoints record, and prints the events that must be seen, in the
  * order in which they happen:
  *
  *	phyr_pin start=0x7f0000000000 len=67108864 writable=1 nr=32 folio_hits=32 ...
  *
- * Numbers of extents and of DMA entries are those that the kernel tells in other ways: for an MR
- * netlink ("rdma resource show mr -dd"), for a mapping the edu device's module. The memory is 2 MiB
- * pages, none adjacent to the next, so that each is an extent, and pinned in one step.
+ * The kernel reports numbers of extents and of DMA entries in other ways, too, and these are
+ * printed: for an MR by netlink ("rdma resource show mr -dd"), for a mapping by the edu device's
+ * module. The memory is 2 MiB pages, none contiguous with the next. So each is an extent, and is
+ * pinned in one step.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -53,7 +54,7 @@ static void register_once(void *addr)
 		die("ibv_dereg_mr: %m");
 }
 
-/* Nothing is mapped there. */
+/* Register memory where nothing is mapped. */
 static void register_badly(void *addr)
 {
 	if (ibv_reg_mr(dev.pd, addr, SZ_4K, ACCESS_ALL) || errno != EFAULT)
@@ -80,15 +81,15 @@ static void map_for_device(void *addr)
 	if (ioctl(fd, PHYR_EDU_UNMAP, &unmap))
 		die("PHYR_EDU_UNMAP: %m");
 	print_pin(addr, map.runs);
-	/* There is no IOMMU, so each extent is mapped by itself. */
+	/* There is no IOMMU, so each extent is mapped on its own. */
 	printf("phyr_dma_map len=%lu nr=%llu ranges=%llu entries=%llu way=each ret=0\n", LEN,
 	       map.runs, map.ranges, map.entries);
 	print_unpin(map.runs);
 }
 
 /*
- * The kernel keeps events for each CPU by itself, and the tools do not all put those of several in
- * order. On one, they come as they happened.
+ * The kernel keeps the events of each CPU apart, and not all tools sort events of several CPUs. On
+ * one CPU, events come in the order in which they happened.
  */
 static void stay_on_this_cpu(void)
 {

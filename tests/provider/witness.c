@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * witness.so: says which provider a program uses; for LD_PRELOAD.
+ * witness.so: says which provider a program uses. It is for LD_PRELOAD.
  *
- * That a provider is loaded proves little, since libibverbs loads all that it knows. So a line
- * is added to the file $PHYR_WITNESS for each device that a process opens: the process, and the
- * library whose function polls the CQs of the context it got.
+ * It proves little that a provider is loaded, since libibverbs loads all that it knows. So
+ * witness.so adds a line to the file $PHYR_WITNESS for each device that a process opens. The line
+ * has the process, and the library whose function polls the CQs of the new context.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -31,7 +31,7 @@ static void bear_witness(const struct ibv_context *context)
 
 struct ibv_context *ibv_open_device(struct ibv_device *device)
 {
-	/* Not RTLD_NEXT, which does not see what Python has loaded. */
+	/* RTLD_NEXT would not see libraries that Python has loaded. */
 	struct ibv_context *(*real)(struct ibv_device *device) =
 		dlsym(dlopen("libibverbs.so.1", RTLD_LAZY), "ibv_open_device");
 	struct ibv_context *context = real(device);
