@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 #
-# cmake --build BUILD --target uninstall: remove what "cmake --install BUILD" has installed last. As
-# that does, it goes below $DESTDIR, if this is set.
+# cmake --build BUILD --target uninstall: remove what the last "cmake --install BUILD" installed. If
+# $DESTDIR is set, both work below it.
 
 set(manifest ${CMAKE_BINARY_DIR}/install_manifest.txt)
 if(NOT EXISTS ${manifest})
@@ -17,7 +17,7 @@ foreach(file IN LISTS files)
   else()
     message(STATUS "Not there: ${file}")
   endif()
-  # The directory of the modules is ours alone.
+  # Only we use the directory updates/phyr, so it is removed when it is empty.
   cmake_path(GET file PARENT_PATH dir)
   file(GLOB others "${dir}/*")
   if(dir MATCHES "/updates/phyr$" AND NOT others)
