@@ -33,8 +33,7 @@ ON_STOCK = ["stock", "livepatch"]
 
 def compare(stock, other, numerator, name="phyr"):
     """The figures of two series, which are {round: value}. name is the other driver's name. The
-    ratio
-    is stock/other if numerator is "stock", else other/stock."""
+    ratio is stock/other if numerator is "stock", else other/stock."""
     figure = {"stock": median(stock.values()) if stock else None,
               name: median(other.values()) if other else None,
               "rounds": len(stock.keys() & other.keys()), "ratio": None, "ratio_min": None,

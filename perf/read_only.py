@@ -9,27 +9,27 @@ That thread has the same CPU in a steady machine, so times are the CPU time of t
 thread: what is lost is work done again, not the wait. With one CPU, the lock was not seen to be
 held where a registration only tries to take it; these rows say nothing about that.
 
-Left out is what the kernel's own pinning never ends with, so that there is nothing to compare
-with: private mappings of folios of 2 MiB, of tmpfs, or of ext4 in newer kernels.
+Private mappings of 2 MiB folios, of tmpfs, or of ext4 in newer kernels, are left out: the kernel's
+own pinning never ends with them, so there is nothing to compare with.
 """
 
 from figures import READ_ONLY_BACKINGS
 from measure import EVERY, Step
 
 SIZE = "16M"
-# What consists of many pages is made in random order.
+# Memory of many pages is made in random order.
 SHUFFLED = [b for b in READ_ONLY_BACKINGS if b.startswith(("4k", "mthp64k", "tmpfs4k", "tmpfs64k"))]
 CONTENDED = ["4k-forked", "thp-forked", "tmpfs64k-shared", "tmpfs2m-shared", "file-shared"]
 READ_ONLY_RATIO = 0.98
 
 
 def lies_by_chance(row):
-    """Copies, and pages of a file on a disk, lie in memory as it comes, in few runs or in many."""
+    """Copies, and pages of a file on a disk, have few runs or many, as it happens."""
     return row["backing"].endswith(("-forked", "-private")) or row["backing"].startswith("file-")
 
 
 def read_only_steps(drivers):
-    """Memory that is copied is new each time, so the first is like the others."""
+    """There is no warm-up: copied memory is new each time, so all cycles are alike."""
     def steps(name, backings, options):
         shuffled = [b for b in backings if b in SHUFFLED]
         in_order = [b for b in backings if b not in SHUFFLED]
@@ -42,6 +42,7 @@ def read_only_steps(drivers):
 
 
 def promised(rows, registration, release):
-    """(row, call) of all that must hold.  How long a release takes depends on the runs of pages."""
+    """(row, call) of all that must hold. The time of a release depends on the runs of pages, so it
+    is left out where their number is a matter of chance."""
     return [(row, call) for row in rows if row["read_only"]
             for call in ([registration] if lies_by_chance(row) else [registration, release])]

@@ -56,7 +56,7 @@ struct backing_spec {
 	bool aliased;		/* one huge page over and over (huge2m and huge1g only) */
 	bool untouched;		/* leave faulting the pages in to the first user */
 	bool shuffled;		/* touch the pages in random order */
-	bool exact;		/* refuse unless all of the memory is of its kind */
+	bool exact;		/* make all of the memory of its kind, or refuse */
 };
 
 struct backing {
@@ -114,8 +114,8 @@ int backing_percent(const struct backing *b);
 
 /*
  * Reserve address space without memory. Returns a multiple of @align with @len bytes behind it, or
- * NULL with errno. Some bytes on either side are reserved, too: all of it is [*map, *map +
- * *map_len).
+ * NULL with errno. Some bytes on either side are reserved, too. In all, *map_len bytes from *map on
+ * are reserved.
  */
 void *backing_reserve(size_t len, size_t align, void **map, size_t *map_len);
 

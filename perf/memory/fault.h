@@ -11,7 +11,7 @@
 #include "reason.h"
 
 /*
- * Fault memory in for writing. This is a system call, so a missing page is an error and not a
+ * Fault memory in for writing. This is a system call, so a missing page gives an error and no
  * SIGBUS.
  */
 int fault_in(char *start, size_t len, const struct reason *why);
