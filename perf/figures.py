@@ -54,6 +54,13 @@ def region_key(row):
             row["contended"])
 
 
+def waits(rows):
+    """How often a registration slept, on average; None if there was none."""
+    measured = [row for row in rows if not row["failed"]]
+    iterations = sum(row["iterations"] for row in measured)
+    return sum(row["waits"] for row in measured) / iterations if iterations else None
+
+
 def derive_region(key, samples):
     """The figures of one kind of region."""
     rows = {driver: {s["round"]: row for s in samples if s["driver"] == driver
@@ -74,6 +81,7 @@ def derive_region(key, samples):
     return {
         "backing": ALL_BACKINGS[backing], "bytes": size, "aliased": aliased,
         "read_only": read_only, "contended": contended,
+        "waits": {driver: waits(rows[driver].values()) for driver in DRIVERS},
         **times("phyr"), "livepatch": times("livepatch"),
         "entries": largest("entries"), "metadata": largest("metadata"),
         # the name of an error, None where all went well, "-" where nothing was tried
@@ -83,13 +91,21 @@ def derive_region(key, samples):
     }
 
 
+def fault(driver, row):
+    """What is wrong with a row; None if nothing is."""
+    if row["failed"]:
+        known = driver in ON_STOCK and row["failed"] == "registration" and row["bytes"] > STOCK_LIMIT
+        return None if known else f"{row['failed']}: {row['reason'] or row['error']}"
+    if row["contended"] and not row["waits"]:
+        return "no registration has waited for the mmap_lock, so nothing contended"
+    return None
+
+
 def find_failures(kernel, samples):
     """What failed, although it should not."""
     return [f"{kernel}, round {s['round']}, {s['driver']}: {row['bytes']} bytes on {row['backing']}: "
-            f"{row['failed']}: {row['reason'] or row['error']}"
-            for s in samples for row in s["registrations"]
-            if row["failed"] and not (s["driver"] in ON_STOCK and row["failed"] == "registration"
-                                      and row["bytes"] > STOCK_LIMIT)]
+            f"{fault(s['driver'], row)}"
+            for s in samples for row in s["registrations"] if fault(s["driver"], row)]
 
 
 def derive(measured):

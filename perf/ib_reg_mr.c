@@ -308,12 +308,7 @@ static int run_bench(const struct bench *bench)
 
 	if (!report_open(&report, bench))
 		return EXIT_FAILED;
-	report.failed = bench->opts->contend && !contender_start();
-	if (!report.failed) {
-		run_all(bench, &report);
-		if (bench->opts->contend)
-			contender_end();
-	}
+	run_all(bench, &report);
 	failed = report.failed;
 	if (!report_close(&report))
 		failed = true;

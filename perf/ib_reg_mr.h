@@ -6,7 +6,6 @@
  *	ib_reg_mr_options.c	the command line
  *	ib_reg_mr_measure.c	one row: registers and releases, takes the times
  *	ib_reg_mr_print.c	table and JSON
- *	ib_reg_mr_contend.c	the thread of --contend
  *
  * memory/ makes the memory to register. Two parts are in provider/common/: nldev.c, which asks the
  * kernel about an MR, and memlock.c, which knows the limit of locked memory.
@@ -53,7 +52,6 @@ struct options {
 	bool aliased;
 	bool untouched;
 	bool shuffled;
-	bool contend;
 	size_t offset;
 	size_t iters;			/* 0: as many as fit into about a second */
 	int warmup;			/* negative: up to three */
@@ -101,6 +99,7 @@ struct result {
 	size_t iterations;
 	struct timing reg;
 	struct timing dereg;
+	size_t waits;			/* how often ibv_reg_mr() slept, in all iterations */
 	struct mr_facts facts;
 	enum stage failed;
 	int error;			/* errno, if something failed */
@@ -114,10 +113,6 @@ struct result {
 void measure(const struct bench *bench, enum backing_kind kind, size_t size, struct result *result);
 
 const char *stage_name(enum stage stage);
-
-/* A thread that contends for the address space's lock; false after it was said why not. */
-bool contender_start(void);
-void contender_end(void);
 
 /* Printing */
 

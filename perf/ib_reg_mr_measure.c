@@ -54,26 +54,21 @@ const char *stage_name(enum stage stage)
 	return names[stage];
 }
 
-static uint64_t clock_ns(clockid_t clock)
+static uint64_t now_ns(void)
 {
 	struct timespec ts;
 
-	clock_gettime(clock, &ts);
+	clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
 	return ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
 }
 
-static uint64_t now_ns(void)
+/* How often this thread has slept so far. */
+static size_t nr_waits(void)
 {
-	return clock_ns(CLOCK_MONOTONIC_RAW);
-}
+	struct rusage usage;
 
-/*
- * What a call costs is CPU time where another thread competes: how long it waits for that one, and
- * whether they have one CPU or two, says nothing of the call.
- */
-static uint64_t call_ns(const struct row *row)
-{
-	return row->bench->opts->contend ? clock_ns(CLOCK_THREAD_CPUTIME_ID) : now_ns();
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_nvcsw;
 }
 
 /* What went wrong. */
@@ -143,21 +138,24 @@ static bool register_and_release(struct row *row, uint64_t *reg_ns, uint64_t *de
 	char *start = row->memory.start + bench->opts->offset;
 	uint64_t began, ended;
 	struct ibv_mr *mr;
+	size_t waits;
 	int err;
 
-	began = call_ns(row);
+	waits = nr_waits();
+	began = now_ns();
 	mr = ibv_reg_mr(bench->pd, start, row->result->bytes, bench->access);
-	ended = call_ns(row);
+	ended = now_ns();
 	if (!mr)
 		return fail(row, STAGE_REGISTRATION, errno);
 	*reg_ns = ended - began;
+	row->result->waits += nr_waits() - waits;
 
 	if (!row->cycles)
 		look_at_mr(row, mr);
 
-	began = call_ns(row);
+	began = now_ns();
 	err = ibv_dereg_mr(mr);
-	ended = call_ns(row);
+	ended = now_ns();
 	if (err)
 		return fail(row, STAGE_RELEASE, err);
 	*dereg_ns = ended - began;
@@ -210,6 +208,7 @@ static bool take_samples(struct row *row)
 	size_t wanted = row->bench->opts->iters, i;
 	uint64_t began = now_ns();
 
+	row->result->waits = 0;	/* the warm-up's */
 	for (i = 0; !enough(i, wanted, began) && !*row->bench->stop; i++)
 		if (!cycle(row, &row->reg_ns[i], &row->dereg_ns[i]))
 			return false;

@@ -40,7 +40,6 @@ static const char help[] =
 "      --aliased          map one huge page over and over (huge2m and huge1g)\n"
 "      --untouched        register fresh memory, never touched before, every time\n"
 "      --shuffle          touch the pages in random order, so that few neighbours are contiguous\n"
-"      --contend          another thread takes the address space's lock; times are CPU time\n"
 "  -k, --keep-going       a row that fails does not make the exit status 1\n"
 "      --json[=FILE]      write all results as JSON to FILE; without FILE, or if it is -, to\n"
 "                         standard output in place of the table\n"
@@ -56,7 +55,6 @@ enum {
 	OPT_ALIASED,
 	OPT_UNTOUCHED,
 	OPT_SHUFFLE,
-	OPT_CONTEND,
 	OPT_JSON,
 };
 
@@ -75,7 +73,6 @@ static const struct option long_options[] = {
 	{ "aliased",	no_argument,	   NULL, OPT_ALIASED },
 	{ "untouched",	no_argument,	   NULL, OPT_UNTOUCHED },
 	{ "shuffle",	no_argument,	   NULL, OPT_SHUFFLE },
-	{ "contend",	no_argument,	   NULL, OPT_CONTEND },
 	{ "json",	optional_argument, NULL, OPT_JSON },
 	{ 0 }
 };
@@ -246,9 +243,6 @@ static bool parse_one(struct options *opts, int option, int argc, char **argv)
 		return true;
 	case OPT_SHUFFLE:
 		opts->shuffled = true;
-		return true;
-	case OPT_CONTEND:
-		opts->contend = true;
 		return true;
 	case OPT_JSON:
 		return set_json(opts, argc, argv);

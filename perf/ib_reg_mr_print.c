@@ -91,8 +91,7 @@ void print_table_header(FILE *out, const struct run_info *info)
 	fprintf(out, " Driver  : %-32s Offset : %zu\n", info->driver[0] ? info->driver : "-",
 		info->opts->offset);
 	fprintf(out, " Kernel  : %-32s Memory : %s\n", info->kernel, memory_state(info->opts));
-	fprintf(out, " Times in usec%s, metadata in bytes, pinned in pages\n",
-		info->opts->contend ? " of CPU time" : "");
+	fprintf(out, " Times in usec, metadata in bytes, pinned in pages\n");
 	print_rule(out);
 	for (size_t i = 0; i < NR_COLUMNS; i++)
 		fprintf(out, "%*s", columns[i].width, columns[i].name);
@@ -233,6 +232,7 @@ static void print_json_result(FILE *out, const struct result *r)
 	print_number(out, "iterations", true, r->iterations);
 	print_timing(out, "reg_usec", r, &r->reg);
 	print_timing(out, "dereg_usec", r, &r->dereg);
+	print_number(out, "waits", !r->failed, r->waits);
 	known = result_entries(r, &entries);
 	print_number(out, "entries", known, entries);
 	for (int i = 0; i < MR_NR_FACTS; i++)
@@ -263,7 +263,6 @@ void print_json(FILE *out, const struct run_info *info, const struct result *res
 		opts->read_only ? "ro" : "rw", opts->offset);
 	fprintf(out, "  \"aliased\": %s,\n  \"untouched\": %s,\n  \"shuffled\": %s,\n",
 		json_bool(opts->aliased), json_bool(opts->untouched), json_bool(opts->shuffled));
-	fprintf(out, "  \"contended\": %s,\n", json_bool(opts->contend));
 	fprintf(out, "  \"interrupted\": %s,\n  \"results\": [", json_bool(interrupted));
 	for (size_t i = 0; i < nr; i++) {
 		fputs(i ? ",\n" : "\n", out);

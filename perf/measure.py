@@ -44,9 +44,11 @@ EVERY = float("inf")
 
 # A call of ib_reg_mr, and by which drivers and in how many rounds it is made. thp is the system's
 # setting for transparent huge pages, which stays as it is if thp is empty. prepare is PHYR_PREPARE,
-# which says what libphyr does with memory.
-Step = collections.namedtuple("Step", "name sizes backings iterations rounds options drivers thp prepare",
-                              defaults=("", ["stock", "phyr"], "", "auto"))
+# which says what libphyr does with memory. If contended, phyr_mmap_lock.ko holds the mmap_lock of
+# the process again and again.
+Step = collections.namedtuple("Step",
+                              "name sizes backings iterations rounds options drivers thp prepare contended",
+                              defaults=("", ["stock", "phyr"], "", "auto", False))
 
 # A machine and the lines of its plan. The results go to a directory called name.
 Boot = collections.namedtuple("Boot", "name memory_mib hugepages lines steady", defaults=(True,))
@@ -87,7 +89,7 @@ def plan(steps, rounds, more=lambda number, driver: []):
         for s in due(steps, number, driver):
             lines += [f"thp {s.thp}"] * bool(s.thp) + [f"prepare {s.prepare}"]
             lines += [f"say round {number} of {rounds}, {driver}: registering {s.sizes} on {s.backings}",
-                      f"reg reg.{number}.{driver}.{s.name} --size={s.sizes} --backing={s.backings} "
+                      f"{'held' if s.contended else 'reg'} reg.{number}.{driver}.{s.name} --size={s.sizes} --backing={s.backings} "
                       f"--iters={s.iterations} {s.options}"]
         lines += more(number, driver)
     return "".join(line + "\n" for line in lines)
@@ -174,8 +176,7 @@ def read_registration(path):
     with open(f"{path}.err", encoding="utf-8") as f:
         # lines without the prefix explain the warning before them
         warnings = [line.strip() for line in f if ": warning: " in line]
-    about = {"aliased": result["aliased"], "read_only": result["access"] == "ro",
-             "contended": result["contended"]}
+    about = {"aliased": result["aliased"], "read_only": result["access"] == "ro"}
     return [{**row, **about} for row in result["results"]], warnings
 
 
@@ -210,7 +211,7 @@ def collect(kernel, steps, rounds, raw, more=lambda number, driver: {}):
         registrations, warnings = [], []
         for s in due(steps, number, driver):
             rows, words = read_registration(os.path.join(raw, f"reg.{number}.{driver}.{s.name}"))
-            registrations += [{**row, "step": s.name} for row in rows]
+            registrations += [{**row, "step": s.name, "contended": s.contended} for row in rows]
             warnings += words
         samples.append({"round": number, "driver": driver, "registrations": registrations,
                         "warnings": warnings, **more(number, driver)})

@@ -32,10 +32,15 @@ def memory_cell(r):
 
 
 def contended_lines(regions):
-    """What the sign means, if it is there."""
-    return [f"{CONTENDED} another thread takes the lock of the address space for writing, again and "
-            "again; times are CPU time of the thread that registers"] * any(
-                r["contended"] for r in regions)
+    """What the sign means, if it is there, and the proof of it."""
+    contended = [r for r in regions if r["contended"]]
+    if not contended:
+        return []
+    drivers = [d for d, waits in contended[0]["waits"].items() if waits is not None]
+    rows = [["waits of a registration", *drivers]]
+    rows += [[memory_cell(r), *(f"{r['waits'][d]:.1f}" for d in drivers)] for r in contended]
+    return [f"{CONTENDED} somebody holds the mmap_lock for writing again and again, and registrations "
+            "wait for it:", *align(rows, 1)]
 
 
 def region_cells(r, livepatch):
