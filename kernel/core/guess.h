@@ -26,11 +26,9 @@
 
 /*
  * Pages for which a call of GUP for one page, and a look at the page table, cost
- * less than GUP for all. Pages of a file that may only be read take more: then
- * both need the mmap_lock.
+ * less than GUP for all.
  */
 #define WORTH_A_CALL 4
-#define WORTH_A_LOCK 16
 
 /**
  * struct guess - what the last pages say of the next

@@ -107,6 +107,20 @@ long phyr_gup_read_mapped(unsigned long va, unsigned long nr, struct page **page
 }
 
 /**
+ * phyr_gup_read_locked - phyr_gup_read_mapped() for who holds the mmap_lock
+ * @va: user address of the first
+ * @nr: how many
+ * @pages: where to put them
+ *
+ * Context: Process context of the memory's owner, with the mmap_lock held for reading. May sleep.
+ * Return: As phyr_gup_read_mapped().
+ */
+long phyr_gup_read_locked(unsigned long va, unsigned long nr, struct page **pages)
+{
+	return pin_user_pages(va, nr, phyr_gup_flags(false), pages) ?: -EFAULT;
+}
+
+/**
  * phyr_gup_read - pin pages for reading
  * @va: user address of the first
  * @nr: how many

@@ -18,6 +18,7 @@ static inline unsigned int phyr_gup_flags(bool write)
 
 long phyr_gup_write(unsigned long va, unsigned long nr, struct page **pages);
 long phyr_gup_read_mapped(unsigned long va, unsigned long nr, struct page **pages);
+long phyr_gup_read_locked(unsigned long va, unsigned long nr, struct page **pages);
 long phyr_gup_read(unsigned long va, unsigned long nr, unsigned long most, enum phyr_sight sight,
 		   struct page **pages);
 

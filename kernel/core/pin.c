@@ -109,6 +109,9 @@
  * @start: its first page
  * @end: the page behind its last
  * @write: whether the memory will be written to through the pins
+ * @wants_lock: whether the last pages were pinned under the mmap_lock
+ * @shared_end: 0; or the mmap_lock is held for reading, and up to here is one shared mapping
+ * @unlock_at: where to let go of the lock, if it is held
  * @guess: what to expect of the next pages
  * @pages: room for what GUP returns
  * @max_pages: how many it has room for, at least FEW_PAGES
@@ -121,6 +124,9 @@ struct pinner {
 	unsigned long start;
 	unsigned long end;
 	bool write;
+	bool wants_lock;
+	unsigned long shared_end;
+	unsigned long unlock_at;
 	struct guess guess;
 	struct page **pages;
 	unsigned long max_pages;
@@ -132,59 +138,54 @@ struct pinner {
 
 /*
  * Pages of a file that are mapped for reading only may be pinned in a shared
- * mapping. Is va in one? Then true, the mmap_lock is held, and *end is not behind the
- * mapping's end. False, too, if the lock is contended: GUP gets the pages then.
+ * mapping. If va is in one, take the mmap_lock, and keep it for what else the page
+ * table maps: GUP would take it for each call. Where other threads want it often,
+ * each time may be a wait.
  */
-static bool lock_shared_mapping(struct mm_struct *mm, unsigned long va, unsigned long *end)
+static void lock_shared_mapping(struct pinner *pinner, unsigned long va)
 {
 	struct vm_area_struct *vma;
 
-	if (!mmap_read_trylock(mm))
-		return false;
-	vma = vma_lookup(mm, va);
-	if (vma && !vma_is_cow_mapping(vma)) {
-		*end = min(*end, vma->vm_end);
-		return true;
+	pinner->wants_lock = false;
+	if (mmap_read_lock_killable(pinner->mm))
+		return;
+	vma = vma_lookup(pinner->mm, va);
+	if (!vma || vma_is_cow_mapping(vma)) {
+		mmap_read_unlock(pinner->mm);
+		return;
 	}
-	mmap_read_unlock(mm);
-	return false;
+	pinner->wants_lock = true;
+	pinner->shared_end = min(pinner->end, vma->vm_end);
+	pinner->unlock_at = va + phyr_bytes_in_table(va, pinner->shared_end, PAGE_SHIFT);
 }
 
-/* Does it take a look at the mapping to tell whether a page that is pinned may be? */
-static bool is_read_only_file(const struct pinner *pinner, const struct page *page)
+static void unlock_mapping(struct pinner *pinner)
 {
-	return !pinner->write && !PageAnon(page);
+	if (!pinner->shared_end)
+		return;
+	pinner->shared_end = 0;
+	mmap_read_unlock(pinner->mm);
+}
+
+/* Up to where one look may go. */
+static unsigned long look_end(const struct pinner *pinner)
+{
+	return pinner->shared_end ?: pinner->end;
 }
 
 /* phyr_pages_mapped() for a page that was just pinned, of whose folio so many pages are wanted. */
 static unsigned long pages_mapped(struct pinner *pinner, unsigned long va, struct page *page,
 				  unsigned long wanted)
 {
-	unsigned long end = pinner->end;
-	unsigned long nr = phyr_pages_mapped(pinner->mm, va, end, page, pinner->write, false);
+	unsigned long nr = phyr_pages_mapped(pinner->mm, va, look_end(pinner), page,
+					     pinner->write, pinner->shared_end);
 
-	if (nr == wanted || !is_read_only_file(pinner, page) ||
-	    !lock_shared_mapping(pinner->mm, va, &end))
+	if (nr == wanted || pinner->write || PageAnon(page) || pinner->shared_end)
 		return nr;
-	nr = phyr_pages_mapped(pinner->mm, va, end, page, false, true);
-	mmap_read_unlock(pinner->mm);
-	return nr;
-}
-
-/* phyr_folios_mapped() for folios of which a page each was just pinned. */
-static unsigned long folios_mapped(struct pinner *pinner, unsigned long va, unsigned long pinned)
-{
-	unsigned int shift = pinner->guess.shift;
-	struct page **pages = pinner->pages;
-	unsigned long end = pinner->end, nr;
-
-	nr = phyr_folios_mapped(pinner->mm, va, shift, pages, pinned, pinner->write, false);
-	if (nr == pinned || !is_read_only_file(pinner, pages[0]) ||
-	    !lock_shared_mapping(pinner->mm, va, &end))
-		return nr;
-	nr = min(pinned, (end - va) >> shift);
-	nr = phyr_folios_mapped(pinner->mm, va, shift, pages, nr, false, true);
-	mmap_read_unlock(pinner->mm);
+	/* Of a file: the mapping says whether its pages may be pinned. */
+	lock_shared_mapping(pinner, va);
+	if (pinner->shared_end)
+		nr = phyr_pages_mapped(pinner->mm, va, look_end(pinner), page, false, true);
 	return nr;
 }
 
@@ -245,7 +246,7 @@ static bool was_worth_it(const struct pinner *pinner, unsigned long va, const st
 {
 	const struct folio *folio = page_folio(page);
 
-	if (nr >= (is_read_only_file(pinner, page) ? WORTH_A_LOCK : WORTH_A_CALL))
+	if (nr >= WORTH_A_CALL)
 		return true;
 	return (va == pinner->start || IS_ALIGNED(va, PMD_SIZE)) && folio_test_large(folio) &&
 	       nr == folio_nr_pages(folio) - folio_page_idx(folio, page);
@@ -309,10 +310,12 @@ static long call_gup(struct pinner *pinner, unsigned long va, unsigned long nr,
 	if (pinner->write)
 		return phyr_gup_write(va, nr, pinner->pages);
 	if (mapped) {
-		ret = phyr_gup_read_mapped(va, nr, pinner->pages);
+		ret = pinner->shared_end ? phyr_gup_read_locked(va, nr, pinner->pages) :
+					   phyr_gup_read_mapped(va, nr, pinner->pages);
 		if (ret != -EFAULT)
 			return ret;
 	}
+	unlock_mapping(pinner);
 	most = phyr_bytes_in_table(va, pinner->end, PAGE_SHIFT) >> PAGE_SHIFT;
 	most = make_room(pinner, most);
 	/* What is there but cannot be pinned gets copies, and these are base pages as a rule. */
@@ -360,6 +363,27 @@ static long pin_some(struct pinner *pinner, unsigned long va)
 }
 
 /*
+ * Pin the first page of each of so many folios of the expected size. For reading, what is not
+ * mapped ends it. Returns how many were pinned.
+ */
+static unsigned long pin_first_pages(struct pinner *pinner, unsigned long va, unsigned long nr)
+{
+	unsigned int gup_flags = phyr_gup_flags(pinner->write);
+	unsigned long size = 1UL << pinner->guess.shift, i;
+	bool locked = pinner->shared_end;
+	struct page **pages = pinner->pages;
+	long got;
+
+	for (i = 0; i < nr; i++, va += size) {
+		got = locked ? phyr_gup_read_locked(va, 1, pages + i) :
+			       pin_user_pages_fast(va, 1, gup_flags, pages + i);
+		if (got != 1)
+			break;
+	}
+	return i;
+}
+
+/*
  * pin_some() for folios that are like the last, as neighbours often are: a pin
  * of each first, then one look at all of them. The first one that is not
  * whole and of the same size ends it, and what was pinned behind it is unpinned.
@@ -370,22 +394,21 @@ static long pin_some(struct pinner *pinner, unsigned long va)
 static long pin_alike(struct pinner *pinner, unsigned long va)
 {
 	struct guess *guess = &pinner->guess;
-	unsigned long ahead = phyr_bytes_in_table(va, pinner->end, guess->shift) >> guess->shift;
+	unsigned long ahead = phyr_bytes_in_table(va, look_end(pinner), guess->shift) >>
+			      guess->shift;
 	/* No more at a time than there were, so that not much has to be undone. */
 	unsigned long nr = min3(ahead, FEW_PAGES, guess->alike);
 	unsigned long in_folio = 1UL << (guess->shift - PAGE_SHIFT);
-	unsigned int gup_flags = phyr_gup_flags(pinner->write);
 	struct page **pages = pinner->pages;
-	unsigned long pinned, alike, i, at = va;
+	unsigned long pinned, alike, i;
 	long most = most_refs(in_folio);
 	int ret = 0;
 
 	if (!nr)
 		return 0;
-	for (pinned = 0; pinned < nr; pinned++, at += in_folio << PAGE_SHIFT)
-		if (pin_user_pages_fast(at, 1, gup_flags, pages + pinned) != 1)
-			break;
-	alike = folios_mapped(pinner, va, pinned);
+	pinned = pin_first_pages(pinner, va, nr);
+	alike = phyr_folios_mapped(pinner->mm, va, guess->shift, pages, pinned, pinner->write,
+				   pinner->shared_end);
 	for (i = 0; i < alike && !ret; i++) {
 		if (!add_pins(page_folio(pages[i]), in_folio - 1, most))
 			break;
@@ -408,12 +431,16 @@ static int pin_all(struct pinner *pinner)
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
+		if (pinner->wants_lock && !pinner->shared_end)
+			lock_shared_mapping(pinner, va);
 		nr = guess_expects_alike(&pinner->guess) ? pin_alike(pinner, va) : 0;
 		if (!nr)
 			nr = pin_some(pinner, va);
 		if (nr < 0)
 			return nr;
 		va += nr << PAGE_SHIFT;
+		if (va >= pinner->unlock_at)
+			unlock_mapping(pinner);
 	}
 	return 0;
 }
@@ -444,6 +471,9 @@ static int pin_region(struct pinner *pinner, unsigned long start, size_t len, bo
 	pinner->guess = (struct guess)GUESS_INIT;
 	pinner->mm = current->mm;
 	pinner->write = writable;
+	pinner->wants_lock = false;
+	pinner->shared_end = 0;
+	pinner->unlock_at = 0;
 	pinner->pages = pinner->few_pages;
 	pinner->max_pages = FEW_PAGES;
 	pinner->start = start & PAGE_MASK;
@@ -455,6 +485,7 @@ static int pin_region(struct pinner *pinner, unsigned long start, size_t len, bo
 
 	phyr_builder_init(&pinner->builder, pinner->start);
 	ret = pin_all(pinner);
+	unlock_mapping(pinner);
 	if (ret)
 		unpin_all(&pinner->builder);
 	if (pinner->pages != pinner->few_pages)

@@ -5,6 +5,11 @@
  * folios are. Memory that is mapped writable must be pinned even while another thread
  * holds the mmap_lock.
  *
+ * Pages of a file that are mapped for reading only are pinned under the mmap_lock. If
+ * other threads want the lock often, each time that we take it is a wait. So we take it
+ * once for a page table as well, and call GUP under it. Those calls (pin_user_pages())
+ * are not counted.
+ *
  * Kprobes count the calls.
  */
 #define _GNU_SOURCE
@@ -92,6 +97,7 @@ static const struct calls_case cases[] = {
 	{ .kind = "file-2m-private-ro", .state = UNTOUCHED },
 	{ .kind = "file-2m-private-ro", .state = READ },
 	{ .kind = "file", .state = READ },
+	{ .kind = "memfd-64k-neighbours-ro", .state = READ },
 	{ .kind = "anon-4k", .state = TOUCHED, .contended = true },
 	{ .kind = "memfd-4k", .state = TOUCHED, .contended = true },
 };
