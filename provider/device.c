@@ -10,8 +10,6 @@
  */
 #include <unistd.h>
 
-#include <infiniband/driver.h>
-
 #include "provider.h"
 
 #define MOST_PAGES	UINT32_MAX
@@ -19,12 +17,9 @@
 
 static bool is_stock_driver(struct ibv_context *context)
 {
-	struct phyr_ib_device_info info = {};
+	struct phyr_ib_device_info info;
 
-	DECLARE_COMMAND_BUFFER(command, UVERBS_OBJECT_DEVICE, PHYR_IB_METHOD_DEVICE_QUERY, 1);
-
-	fill_attr_out_ptr(command, PHYR_IB_ATTR_DEVICE_QUERY_RESP, &info);
-	return execute_ioctl(context, command);
+	return phyr_query_device(context, &info);
 }
 
 uint64_t phyr_largest_region(struct ibv_context *context)

@@ -51,17 +51,14 @@ static int query_device(struct ibv_context *context, struct phyrdv_device_attr *
 	struct phyr_ib_device_info info = {};
 	int error;
 
-	DECLARE_COMMAND_BUFFER(command, UVERBS_OBJECT_DEVICE, PHYR_IB_METHOD_DEVICE_QUERY, 1);
-
 	if (!is_phyr_device(context->device))
 		return EOPNOTSUPP;
 	if (!attr || inlen < offsetofend(struct phyrdv_device_attr, reserved))
 		return EINVAL;
 
-	fill_attr_out_ptr(command, PHYR_IB_ATTR_DEVICE_QUERY_RESP, &info);
 	/* A stock driver lacks the method. Our answer is that the device has no capabilities. */
-	error = execute_ioctl(context, command);
-	if (error && error != EPROTONOSUPPORT)
+	error = phyr_query_device(context, &info);
+	if (error && error != EOPNOTSUPP)
 		return error;
 
 	if (info.caps & PHYR_IB_DEVICE_CAP_MR_QUERY)

@@ -21,11 +21,15 @@ extern const struct verbs_device_ops *const engine;
 struct ibv_mr *engine_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
 			     int access);
 
+/*
+ * query.c: what the kernel says of a device of ours, and of an MR. Both return an errno: EOPNOTSUPP
+ * if the kernel's driver is stock.
+ */
+int phyr_query_device(struct ibv_context *context, struct phyr_ib_device_info *info);
+int phyr_query_mr(struct ibv_mr *mr, struct phyr_ib_mr_info *info);
+
 /* device.c: the largest region that a device takes, in bytes. */
 uint64_t phyr_largest_region(struct ibv_context *context);
-
-/* query_mr.c: what the kernel says of an MR of ours; returns 0 or an errno. */
-int phyr_query_mr(struct ibv_mr *mr, struct phyr_ib_mr_info *info);
 
 /* reg_mr.c: ibv_reg_mr() of our devices, and the same with a policy of the caller's. */
 struct ibv_mr *phyr_reg_mr(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova, int access);
