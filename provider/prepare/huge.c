@@ -149,12 +149,27 @@ static bool advise_unless_out(int maps, struct range range)
 
 /* --- without a trace --- */
 
+/*
+ * The page of a huge one that is touched: MADV_COLLAPSE takes the huge page from the node of that
+ * page. Where a memory policy has the nodes take turns (MPOL_INTERLEAVE), they do so page by page,
+ * and the first pages of all huge ones may be on the same node. So each time it is another page.
+ * The golden ratio spreads these evenly, and any number of nodes gets its shares.
+ */
+static uintptr_t page_to_touch(uintptr_t start, size_t huge)
+{
+	const uint64_t golden = UINT64_C(0x9E3779B97F4A7C15);	/* of 2^64 */
+	uint64_t spread = start / huge * golden;
+	size_t offset = spread / (UINT64_MAX / huge + 1);
+
+	return start + (offset & ~(sysconf(_SC_PAGESIZE) - 1));
+}
+
 static bool touch(struct range range, size_t huge)
 {
 	uintptr_t at;
 
 	for (at = range.start; at < range.end; at += huge)
-		if (!advise(at, sysconf(_SC_PAGESIZE), MADV_POPULATE_WRITE))
+		if (!advise(page_to_touch(at, huge), sysconf(_SC_PAGESIZE), MADV_POPULATE_WRITE))
 			return false;
 	return true;
 }

@@ -256,3 +256,4 @@ int main(int argc, char **argv)
 	system_add_tests();
 	return test_run();
 }
+	nodes_add_tests();

@@ -10,6 +10,7 @@
  *	prepare_calls.c		the system calls and functions by which it is done
  *	prepare_process.c	around it: threads, signals, fork
  *	prepare_system.c	what it may see of the system: /proc, /sys, cgroups
+ *	prepare_nodes.c		a machine with several memory nodes
  */
 #ifndef PHYR_TESTS_PROVIDER_PREPARE_CASE_H
 #define PHYR_TESTS_PROVIDER_PREPARE_CASE_H
@@ -123,6 +124,7 @@ void limits_add_tests(void);
 void calls_add_tests(void);
 void process_add_tests(void);
 void system_add_tests(void);
+void nodes_add_tests(void);
 
 /* What the program does where a test has it started with more rights than that test has. */
 void secure_main(void);
