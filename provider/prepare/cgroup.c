@@ -2,6 +2,8 @@
 /*
  * Find the control groups of this thread.
  *
+ * In a namespace of cgroups, as containers have it, those above its first group cannot be seen.
+ *
  * Groups of version 2 are read below /sys/fs/cgroup. If one of the controllers that matter to us
  * is of version 1, its limits are not known, unless the thread is in the first of its groups,
  * which has none. The same is true where a container does not show the group's files.
@@ -99,7 +101,9 @@ enum cgroup_state cgroup_find(struct text *text, struct cgroup *group)
 	if (!path[1])
 		*path = '\0';
 	/* The first of all groups has no such file, and is not ours. */
-	return is_there(group, "cgroup.events") ? CGROUP_SEEN : CGROUP_UNKNOWN;
+	if (!is_there(group, "cgroup.events"))
+		return CGROUP_UNKNOWN;
+	return first ? CGROUP_SEEN : CGROUP_BELOW_OTHERS;
 }
 
 bool cgroup_up(struct cgroup *group)

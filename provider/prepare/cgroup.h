@@ -20,6 +20,7 @@ struct cgroup {
 enum cgroup_state {
 	CGROUP_NONE,		/* the first of all groups, in which nothing is limited */
 	CGROUP_SEEN,		/* the group is known, and its files can be read */
+	CGROUP_BELOW_OTHERS,	/* so it is, but there are others above that cannot be seen */
 	CGROUP_UNKNOWN,
 };
 

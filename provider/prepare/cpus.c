@@ -112,7 +112,7 @@ static unsigned int group_threads(const struct cgroup *group)
 	return most - now > UINT_MAX ? UINT_MAX : most - now;
 }
 
-/* What all the cgroups that we are in leave for helpers. */
+/* What our cgroups leave for helpers. Those that we cannot see may leave none. */
 static unsigned int count_granted(struct room *room)
 {
 	struct cgroup *group = &room->group;

@@ -147,7 +147,12 @@ static bool groups_grant(struct room *room)
 	struct cgroup *group = &room->group;
 	enum cgroup_state state = cgroup_find(&room->text, group);
 
-	if (state != CGROUP_SEEN)
+	/*
+	 * In a container, groups that we cannot see may have a limit, too. Few administrators know
+	 * of this controller, and they give its limits to the container's own group, so these alone
+	 * count here.
+	 */
+	if (state != CGROUP_SEEN && state != CGROUP_BELOW_OTHERS)
 		return state == CGROUP_NONE;
 	do {
 		if (!group_grants(room, group))

@@ -159,6 +159,36 @@ static int in_unseen_group(const void *arg)
 	return area_open_anon(&area, LEN, ODD) ?: check_left_alone(area.addr, LEN);
 }
 
+/*
+ * In a child, in a namespace of cgroups, as containers have it: its own group has no limits. The
+ * one above has, and cannot be seen.
+ */
+static int in_namespace(const void *arg)
+{
+	struct prepare_report report;
+	struct area area;
+	char events[32] = "";
+	int file, err;
+
+	(void)arg;
+	err = write_line(GROUPS "/phyr/pids.max", "1") ?:
+	      write_line(GROUPS "/phyr/inner/cgroup.procs", "0");
+	if (err)
+		return err;
+	file = open(GROUPS "/phyr/pids.events", O_RDONLY | O_CLOEXEC);
+	if (file < 0 || unshare(CLONE_NEWCGROUP) || unshare_mounts() ||
+	    umount2(GROUPS, MNT_DETACH) || mount("none", GROUPS, "cgroup2", 0, NULL))
+		return fail("no namespace of cgroups: %m");
+	err = area_open_anon(&area, LEN, ODD) ?: ask(area.addr, LEN, POPULATE, 0, &report);
+	if (!err && (report.threads || report.left_out != 1 << LEFT_THREADS_CGROUP))
+		err = fail("%u threads populated, left out: %#x", report.threads, report.left_out);
+	if (pread(file, events, sizeof(events) - 1, 0) < 0 || strcmp(events, "max 0\n"))
+		err = fail("the group above has the events '%s'", events);
+	/* Helpers are all that this is about. */
+	return err ?: ask_and_check(area.addr, LEN, AUTO,
+				    &(struct outcome){ huge_inside(area.addr, LEN), LEN, LEN, 0 });
+}
+
 static int test_groups(test_fn in_group, const void *arg)
 {
 	int err = PASSED;
@@ -187,6 +217,11 @@ static int test_quota(const void *arg)
 static int test_unseen_group(const void *arg)
 {
 	return test_groups(in_unseen_group, arg);
+}
+
+static int test_in_namespace(const void *arg)
+{
+	return test_groups(in_namespace, arg);
 }
 
 /* In a child: fewer threads than the system has may be too few for us. */
@@ -493,6 +528,7 @@ void system_add_tests(void)
 		test_add(test_quota, &quotas[i], "system, %s %s, %s", quotas[i].file,
 			 quotas[i].outer, quotas[i].inner);
 	test_add(test_unseen_group, NULL, "system, cgroup not to be seen");
+	test_add(test_in_namespace, NULL, "system, namespace of cgroups");
 	test_add(test_few_threads, NULL, "system, RLIMIT_NPROC");
 	for (i = 0; i < ARRAY_SIZE(odds); i++)
 		test_add(test_odd, &odds[i], "unknown, %s", odds[i].name);
