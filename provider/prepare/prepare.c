@@ -75,10 +75,13 @@ static struct range pages_of(void *addr, size_t length)
 	return range;
 }
 
-/* What Soft-RoCE grants for pinned memory; and of the optional range, nobody refuses any. */
+/*
+ * What Soft-RoCE grants for pinned memory; and of the optional range, nobody refuses any.
+ * (IBV_ACCESS_FLUSH_PERSISTENT it grants for persistent memory only, which we do not populate.)
+ */
 #define GRANTED (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ | \
 		 IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_MW_BIND | IBV_ACCESS_FLUSH_GLOBAL | \
-		 IBV_ACCESS_FLUSH_PERSISTENT | IBV_ACCESS_OPTIONAL_RANGE)
+		 IBV_ACCESS_OPTIONAL_RANGE)
 
 /*
  * Memory that is only read is left alone: a page of it that is not there may stay the one page of

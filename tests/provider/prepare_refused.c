@@ -291,6 +291,8 @@ static int test_access(const void *arg)
 /* Elsewhere in a page than the memory is, which is refused; then elsewhere, with all access. */
 static int test_iova(const void *arg)
 {
+	{ "flush to persistence", IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_FLUSH_PERSISTENT,
+	  AUTO | COLLAPSE },
 	const int access = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE |
 			   IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_MW_BIND |
 			   IBV_ACCESS_FLUSH_GLOBAL | IBV_ACCESS_RELAXED_ORDERING;
