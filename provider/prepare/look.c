@@ -301,6 +301,11 @@ bool prepare_find_mappings(struct room *room, struct range range)
 
 /* --- pages --- */
 
+/* Linux 6.15; the headers may be older. */
+#ifndef PAGE_IS_GUARD
+#define PAGE_IS_GUARD (1 << 8)
+#endif
+
 /* Ranges of pages that have the categories, and lack the others; as many at a time as fit. */
 struct scan {
 	int pagemap;
@@ -328,7 +333,7 @@ static unsigned int scan(struct room *room, struct scan *s)
 
 static void find_untouched(struct room *room, int pagemap, const struct part *mapping)
 {
-	/* A page that is swapped out, or a guard page (see MADV_GUARD_INSTALL), is somebody's. */
+	/* A page that is swapped out is somebody's. A guard page counts as such. */
 	struct scan s = {
 		.pagemap = pagemap, .range = mapping->range,
 		.without = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
@@ -350,17 +355,29 @@ static void find_untouched(struct room *room, int pagemap, const struct part *ma
 	}
 }
 
-void prepare_find_untouched(struct room *room)
+/* Kernels that do not know this category refuse to look for it: then nothing is found. */
+static bool has_guard_page(struct room *room, int pagemap, struct range range)
+{
+	struct scan s = { .pagemap = pagemap, .range = range, .with = PAGE_IS_GUARD };
+
+	return scan(room, &s);
+}
+
+bool prepare_find_untouched(struct room *room)
 {
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	bool good = true;
 	unsigned int i;
 
 	room->untouched.count = 0;
 	if (pagemap < 0)
-		return;
+		return true;
 	for (i = 0; i < room->mappings.count; i++)
 		find_untouched(room, pagemap, &room->mappings.part[i]);
+	for (i = 0; i < room->mappings.count && good && room->untouched.count; i++)
+		good = !has_guard_page(room, pagemap, room->mappings.part[i].range);
 	close(pagemap);
+	return good;
 }
 
 static size_t count_bytes(struct room *room, struct range range, uint64_t with, uint64_t without)

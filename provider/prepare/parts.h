@@ -136,8 +136,11 @@ bool prepare_mapping(int maps, uintptr_t addr, struct range *mapping);
  * refuse to register it, or might, or we do not know, as there are too many mappings.
  */
 bool prepare_find_mappings(struct room *room, struct range range);
-/* Those ranges of them, of PREPARE_LEAST or more, in which not a page is populated. */
-void prepare_find_untouched(struct room *room);
+/*
+ * Those ranges of them, of PREPARE_LEAST or more, in which not a page is populated. False if the
+ * kernel would refuse to register them: there is a guard page (MADV_GUARD_INSTALL).
+ */
+bool prepare_find_untouched(struct room *room);
 /* Bytes that are populated with base pages, or with huge ones. */
 size_t prepare_count_base(struct room *room, struct range range);
 size_t prepare_count_huge(struct room *room, struct range range);

@@ -136,9 +136,8 @@ static enum left_out prepare_range(struct room *room, struct range range,
 	uint32_t steps = policy->steps;
 	enum left_out refused;
 
-	if (!prepare_find_mappings(room, range))
+	if (!prepare_find_mappings(room, range) || !prepare_find_untouched(room))
 		return LEFT_ALL_MAPPINGS;
-	prepare_find_untouched(room);
 	if (!room->untouched.count && !(steps & PHYRDV_PREPARE_COLLAPSE))
 		return LEFT_NOTHING;
 	if (prepare_may_be_moved(&room->text)) {

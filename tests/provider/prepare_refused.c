@@ -26,6 +26,10 @@
 #define PR_THP_DISABLE_EXCEPT_ADVISED (1 << 1)
 #endif
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
 /* --- opted out of huge pages -------------------------------------------------------------- */
 
 /* Populated all the same, in base pages. */
@@ -238,6 +242,25 @@ static int test_spoil_file(const void *arg)
 				    2 * LEN - SZ_4K, 2 * LEN - SZ_4K, 0 });
 	area_close(&area);
 	close(fd);
+	return err;
+}
+
+/* A guard page, which the kernel does not pin. */
+static int test_spoil_guard(const void *arg)
+{
+	struct area area;
+	int err = area_open_anon(&area, 2 * LEN, ODD);
+
+	(void)arg;
+	if (!err && madvise(area.addr + LEN, SZ_4K, MADV_GUARD_INSTALL)) {
+		area_close(&area);
+		return skip("this kernel has no guard pages");
+	}
+	err = err ?: check_left_alone(area.addr, area.len) ?:
+	      /* It was only that. */
+	      ask_and_check(area.addr, LEN, AUTO,
+			    &(struct outcome){ huge_inside(area.addr, LEN), LEN, LEN, 0 });
+	area_close(&area);
 	return err;
 }
 
@@ -612,3 +635,4 @@ void refused_add_tests(void)
 	test_add(test_uffd_sigbus, NULL, "userfaultfd, by signal");
 	test_add(test_shared_helpers, NULL, "userfaultfd, others have no helper meanwhile");
 }
+	test_add(test_spoil_guard, NULL, "refused, a guard page");
