@@ -154,7 +154,9 @@ unsigned int prepare_find_helpers(struct room *room, unsigned int *node, enum le
 {
 	unsigned int cpus, granted, left;
 
+	/* Huge pages may have taken long. Meanwhile another thread may have installed a filter. */
 	*why = LEFT_THREADS_SECCOMP;
+	prepare_look_at_process(&room->text, &room->process);
 	if (!room->process.unfiltered)
 		return 0;
 	*why = LEFT_THREADS_MACHINE;

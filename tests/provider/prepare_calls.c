@@ -10,6 +10,8 @@
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -26,7 +28,8 @@
 /* --- system calls ------------------------------------------------------------------------- */
 
 /* From now on, these system calls have that action, and all others the other. */
-static int filter(const int *calls, size_t count, uint32_t action, uint32_t others)
+static int filter_by(unsigned int flags, const int *calls, size_t count, uint32_t action,
+		     uint32_t others)
 {
 	struct sock_filter code[32];
 	struct sock_fprog program = { .filter = code };
@@ -41,9 +44,20 @@ static int filter(const int *calls, size_t count, uint32_t action, uint32_t othe
 	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, others);
 	program.len = n;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program))
 		return fail("seccomp: %m");
 	return PASSED;
+}
+
+static int filter(const int *calls, size_t count, uint32_t action, uint32_t others)
+{
+	return filter_by(0, calls, count, action, others);
+}
+
+/* The same for all threads. */
+static int filter_all(const int *calls, size_t count, uint32_t action, uint32_t others)
+{
+	return filter_by(SECCOMP_FILTER_FLAG_TSYNC, calls, count, action, others);
 }
 
 static int only(const int *calls, size_t count)
@@ -250,6 +264,75 @@ static int deny(const void *arg)
 	return PASSED;
 }
 
+/* A filter that another thread installs, for all, while huge pages are made. */
+struct late {
+	struct area area;
+	pthread_t thread;
+	struct prepare_report report;
+	atomic_bool done;
+};
+
+static void *prepare_late(void *arg)
+{
+	struct prepare_policy policy = { .steps = AUTO };
+	struct late *late = arg;
+
+	prepare_mr(late->area.addr, late->area.len, IBV_ACCESS_LOCAL_WRITE, &policy,
+		   &late->report);
+	atomic_store(&late->done, true);
+	return NULL;
+}
+
+/* Answers one fault of the memory, by zeros. False if there is none. */
+static bool answer_fault(int uffd)
+{
+	struct uffdio_zeropage zero = { .range.len = SZ_4K };
+	struct uffd_msg fault;
+
+	if (read(uffd, &fault, sizeof(fault)) != sizeof(fault))
+		return false;
+	zero.range.start = fault.arg.pagefault.address & ~(SZ_4K - 1);
+	return !ioctl(uffd, UFFDIO_ZEROPAGE, &zero);
+}
+
+/* In a child: the first touch waits for us, and goes on under the filter. */
+static int filter_late(const void *arg)
+{
+	static const int calls[] = {
+		SYS_exit_group, SYS_exit, SYS_openat, SYS_read, SYS_close, SYS_ioctl, SYS_mmap,
+		SYS_munmap, SYS_madvise, SYS_futex, SYS_rt_sigprocmask,
+	};
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct pollfd poller = { .events = POLLIN };
+	struct late late = {};
+	int err = area_open_anon(&late.area, LEN, ODD);
+
+	(void)arg;
+	reg.range = (struct uffdio_range){ (uintptr_t)late.area.addr, LEN };
+	poller.fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (!err && (poller.fd < 0 || ioctl(poller.fd, UFFDIO_API, &api) ||
+		     ioctl(poller.fd, UFFDIO_REGISTER, &reg)))
+		err = fail("userfaultfd: %m");
+	if (err)
+		return err;
+	if (pthread_create(&late.thread, NULL, prepare_late, &late))
+		die("no thread");
+	if (poll(&poller, 1, 20000) != 1)
+		return fail("no fault has come");
+	err = filter_all(calls, ARRAY_SIZE(calls), SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS);
+	while (!err && !atomic_load(&late.done))
+		answer_fault(poller.fd);
+	if (!err && !(late.report.left_out & 1 << LEFT_THREADS_SECCOMP))
+		err = fail("%u threads, left out: %#x", late.report.threads, late.report.left_out);
+	return err;
+}
+
+static int test_filter_late(const void *arg)
+{
+	return test_in_child(filter_late, arg);
+}
+
 static int test_denied(const void *arg)
 {
 	return test_in_child(deny, arg);
@@ -449,6 +532,7 @@ void calls_add_tests(void)
 		test_add(test_under_filter, &filtered[i], "calls, no others, %s", filtered[i].name);
 	for (i = 0; i < ARRAY_SIZE(denied); i++)
 		test_add(test_denied, &denied[i], "calls, without %s", denied[i].name);
+	test_add(test_filter_late, NULL, "calls, a filter that comes meanwhile");
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		test_add(test_hooks, &hooks[i], "calls, not by symbols, %s", hooks[i].name);
 	test_add(test_stack, (void *)(uintptr_t)AUTO, "stack, huge pages");
