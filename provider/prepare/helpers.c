@@ -15,9 +15,15 @@
  *  - Its stack is ours, and small: it has all signals blocked, so no handler runs on it, and
  *    what it runs calls nothing in turn. A child that is forked meanwhile has neither the thread
  *    nor the stack (MADV_DONTFORK).
- *  - What libc has all threads do, it does not: if another thread calls setuid() meanwhile, a
- *    helper goes on with the rights that it had. But it does no more than populate memory for a
- *    call that began with these rights, and is gone when that call returns.
+ *  - What libc has all threads do (setuid()), it does not. But libc asks the threads by a signal,
+ *    and the thread that made it answers only when it is gone.
+ *
+ * No handler of the program's runs on the thread that has helpers: it might leave by siglongjmp(),
+ * and they would go on. So signals for which there is a handler are held back, as they are while
+ * the kernel registers memory. When one waits, the helpers come to their end, the handler runs,
+ * and there are others. Signals without a handler do what they do: one that ends the process does
+ * so at once.
+ *
  *  - It ends by exit(), with the process, and with exec(), as the kernel has it for all threads.
  *
  * __clone() is libc's other name for clone(). Sanitizers put themselves in front of clone(), and
@@ -36,13 +42,56 @@
 #define FLAGS	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | \
 		 CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
 
-/* The kernel's set of all signals: libc's functions leave out two of its own. */
-typedef uint64_t signal_mask;
-
+/* Libc's functions leave out two signals of its own. */
 static long set_mask(const signal_mask *mask, signal_mask *before)
 {
 	return raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, (long)before,
 			   sizeof(*mask), 0, 0);
+}
+
+static bool has_handler(int signal)
+{
+	uintptr_t action[8];	/* the kernel's struct sigaction: it begins with the handler */
+
+	return !raw_syscall(SYS_rt_sigaction, signal, 0, (long)action, sizeof(signal_mask), 0,
+			    0) &&
+	       action[0] != (uintptr_t)SIG_DFL && action[0] != (uintptr_t)SIG_IGN;
+}
+
+static signal_mask bit(int signal)
+{
+	return (signal_mask)1 << (signal - 1);
+}
+
+bool prepare_hold_signals(struct held_signals *held)
+{
+	signal_mask mask = 0;
+	int signal;
+
+	for (signal = 1; signal <= 64; signal++)
+		if (has_handler(signal))
+			mask |= bit(signal);
+	/* What a thread raises itself would kill it: libc's functions may have breakpoints. */
+	mask &= ~(bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGTRAP) |
+		  bit(SIGSYS));
+	if (raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&held->before,
+			sizeof(mask), 0, 0))
+		return false;
+	held->held = mask & ~held->before;
+	return true;
+}
+
+void prepare_let_signals(const struct held_signals *held)
+{
+	set_mask(&held->before, NULL);
+}
+
+bool prepare_signal_waits(const struct held_signals *held)
+{
+	signal_mask pending;
+
+	return !raw_syscall(SYS_rt_sigpending, (long)&pending, sizeof(pending), 0, 0, 0, 0) &&
+	       pending & held->held;
 }
 
 #if PREPARE_CAN_HELP

@@ -186,6 +186,21 @@ struct helper {
 	atomic_uint alive;	/* 0, by the kernel, once it no longer runs our code */
 };
 
+/* The kernel's set of signals. */
+typedef uint64_t signal_mask;
+
+/* Signals for which the program has a handler. */
+struct held_signals {
+	signal_mask before;	/* the thread's mask */
+	signal_mask held;	/* those that we block */
+};
+
+/* Hold them back while there are helpers. False if that cannot be done. */
+bool prepare_hold_signals(struct held_signals *held);
+/* Does one of them wait? */
+bool prepare_signal_waits(const struct held_signals *held);
+/* Let them come. A handler may never return. */
+void prepare_let_signals(const struct held_signals *held);
 /* Start so many threads at most, each of which calls @run. Returns how many there are. */
 unsigned int prepare_start_helpers(struct room *room, struct helper *helpers, unsigned int wanted,
 				   int (*run)(void *), void *arg);

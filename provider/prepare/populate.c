@@ -11,7 +11,8 @@
  * allocates pages, and what huge.c does. The rest the kernel, when it pins, populates no slower.
  *
  * What helpers (helpers.c) inherit from us is what they need: scheduling, memory policy, cgroup.
- * If one cannot be made, there are fewer. All registrations of a process that are under way share
+ * If one cannot be made, there are fewer. When a signal waits for us, they end (helpers.c says why),
+ * and once it was handled there are others. All registrations of a process that are under way share
  * as many helpers as one would have alone.
  */
 #define _GNU_SOURCE
@@ -34,6 +35,8 @@ struct work {
 	atomic_size_t taken;		/* of these */
 	atomic_size_t populated;	/* bytes */
 	atomic_bool failed;
+	atomic_bool paused;		/* for a signal */
+	struct held_signals signals;
 };
 
 /* Of hugetlb's largest pages, each is one. */
@@ -77,7 +80,7 @@ static bool take(struct work *work, struct range *chunk)
 	const struct part *part = work->room->untouched.part;
 	size_t number, count;
 
-	if (atomic_load(&work->failed))
+	if (atomic_load(&work->failed) || atomic_load(&work->paused))
 		return false;
 	number = atomic_fetch_add(&work->taken, 1);
 	if (number >= work->chunks)
@@ -125,10 +128,12 @@ static int help(void *arg)
 static void populate(struct work *work, struct prepare_report *report)
 {
 	while (populate_one(work)) {
-		if (prepare_still_fits(work->room))
-			continue;
-		report->left_out |= 1 << LEFT_REST_MEMLOCK;
-		atomic_store(&work->failed, true);
+		if (!prepare_still_fits(work->room)) {
+			report->left_out |= 1 << LEFT_REST_MEMLOCK;
+			atomic_store(&work->failed, true);
+		}
+		if (prepare_signal_waits(&work->signals))
+			atomic_store(&work->paused, true);
 	}
 }
 
@@ -153,12 +158,27 @@ static void return_helpers(unsigned int count)
 	atomic_fetch_sub(&at_work, count);
 }
 
+/* Until all is done, or a signal waits. Returns how many helpers there were. */
+static unsigned int populate_with_helpers(struct work *work, unsigned int wanted,
+					  struct prepare_report *report)
+{
+	struct helper helpers[PREPARE_HELPERS];
+	unsigned int started;
+
+	atomic_store(&work->paused, false);
+	started = prepare_start_helpers(work->room, helpers, wanted, help, work);
+	if (started) {
+		populate(work, report);
+		prepare_await_helpers(helpers, started);
+	}
+	return started;
+}
+
 /* Returns how many threads have populated all of it, ours among them; 0 if we had been alone. */
 static unsigned int populate_together(struct work *work, unsigned int wanted,
 				      struct prepare_report *report)
 {
-	struct helper helpers[PREPARE_HELPERS];
-	unsigned int most, reserved, started;
+	unsigned int most, reserved, started, helpers = 0;
 	enum left_out why;
 
 	if (wanted <= 1)
@@ -168,16 +188,20 @@ static unsigned int populate_together(struct work *work, unsigned int wanted,
 		report->left_out |= 1 << why;
 		return 0;
 	}
-	reserved = reserve_helpers(wanted - 1, most);
-	started = reserved ? prepare_start_helpers(work->room, helpers, reserved, help, work) : 0;
-	if (started) {
-		populate(work, report);
-		prepare_await_helpers(helpers, started);
-	} else {
+	do {
+		if (!prepare_hold_signals(&work->signals))
+			break;
+		reserved = reserve_helpers(wanted - 1, most);
+		started = reserved ? populate_with_helpers(work, reserved, report) : 0;
+		return_helpers(reserved);
+		/* Here nothing is under way that a handler could leave behind. */
+		prepare_let_signals(&work->signals);
+		if (started > helpers)
+			helpers = started;
+	} while (started && atomic_load(&work->paused) && atomic_load(&work->taken) < work->chunks);
+	if (!helpers)
 		report->left_out |= 1 << LEFT_THREADS_BUSY;
-	}
-	return_helpers(reserved);
-	return started ? started + 1 : 0;
+	return helpers ? helpers + 1 : 0;
 }
 
 /*

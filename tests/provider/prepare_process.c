@@ -11,6 +11,7 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -234,6 +235,75 @@ static int test_signals(const void *arg)
 	return err;
 }
 
+/* What a handler sees that interrupts ibv_reg_mr(): no helper, as it may never return there. */
+static volatile bool preparing;
+static unsigned int interrupts, most_threads;
+static sigjmp_buf away;
+static bool leaves;
+
+static void on_alarm(int sig)
+{
+	unsigned int threads;
+
+	(void)sig;
+	if (!preparing)
+		return;
+	interrupts++;
+	threads = entries("/proc/self/task");
+	if (threads > most_threads)
+		most_threads = threads;
+	if (leaves)
+		siglongjmp(away, 1);
+}
+
+static int prepare_until_left(struct area *area)
+{
+	struct prepare_policy policy = { .steps = POPULATE };
+	struct prepare_report report;
+
+	if (sigsetjmp(away, 1))
+		return PASSED;
+	prepare_mr(area->addr, area->len, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	if (report.threads != 2 || report.populated_bytes != area->len)
+		return fail("%u threads populated %zu bytes", report.threads,
+			    report.populated_bytes);
+	return PASSED;
+}
+
+/* In a child, whose alarm interrupts a thread that has helpers. */
+static int interrupted(const void *arg)
+{
+	struct itimerval timer = { { 0, 2000 }, { 0, 2000 } }, off = {};
+	struct sigaction action = { .sa_handler = on_alarm };
+	struct area area;
+	int err = PASSED, tries;
+
+	leaves = arg;
+	sigaction(SIGALRM, &action, NULL);
+	for (tries = 0; tries < 20 && !err && interrupts < 5; tries++) {
+		err = area_open_anon(&area, 4 * LEN, ODD);
+		setitimer(ITIMER_REAL, &timer, NULL);
+		preparing = true;
+		err = err ?: prepare_until_left(&area);
+		preparing = false;
+		setitimer(ITIMER_REAL, &off, NULL);
+		if (!err && entries("/proc/self/task") > 1)
+			err = fail("a helper is left");
+		area_close(&area);
+	}
+	if (!err && !interrupts)
+		err = fail("no alarm came in time");
+	if (!err && most_threads > 1)
+		err = fail("a handler saw %u threads", most_threads);
+	remark("%u interrupts, %d tries", interrupts, tries);
+	return err;
+}
+
+static int test_interrupted(const void *arg)
+{
+	return test_in_child(interrupted, arg);
+}
+
 struct cancelled {
 	struct area area;
 	struct prepare_report report;
@@ -398,3 +468,5 @@ void process_add_tests(void)
 	test_add(test_fork, NULL, "fork");
 	test_add(test_mappers, NULL, "mappings elsewhere");
 }
+	test_add(test_interrupted, NULL, "signals, a handler sees no helper");
+	test_add(test_interrupted, "leaves", "signals, a handler that does not return");
