@@ -291,6 +291,8 @@ static const struct access {
 	{ "on demand", IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_ON_DEMAND, AUTO | COLLAPSE },
 	{ "of huge pages", IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_HUGETLB, AUTO | COLLAPSE },
 	{ "zero-based", IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_ZERO_BASED, AUTO | COLLAPSE },
+	{ "flush to persistence", IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_FLUSH_PERSISTENT,
+	  AUTO | COLLAPSE },
 	{ "unknown", IBV_ACCESS_LOCAL_WRITE | 1 << 19, AUTO | COLLAPSE },
 	{ "no steps", IBV_ACCESS_LOCAL_WRITE, 0 },
 };
@@ -314,8 +316,6 @@ static int test_access(const void *arg)
 /* Elsewhere in a page than the memory is, which is refused; then elsewhere, with all access. */
 static int test_iova(const void *arg)
 {
-	{ "flush to persistence", IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_FLUSH_PERSISTENT,
-	  AUTO | COLLAPSE },
 	const int access = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE |
 			   IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_MW_BIND |
 			   IBV_ACCESS_FLUSH_GLOBAL | IBV_ACCESS_RELAXED_ORDERING;
@@ -590,6 +590,86 @@ static int test_shared_helpers(const void *arg)
 	return err;
 }
 
+/* Where the helper's stack is, by what the kernel says of a thread that waits in a system call. */
+static uintptr_t helper_stack(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	char path[300], name[32];
+	struct dirent *entry;
+	uintptr_t stack = 0;
+	FILE *f;
+
+	while (dir && (entry = readdir(dir)) && !stack) {
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+		f = fopen(path, "r");
+		if (f && fscanf(f, "%31s", name) == 1 && !strcmp(name, "libphyr-helper")) {
+			fclose(f);
+			snprintf(path, sizeof(path), "/proc/self/task/%s/syscall", entry->d_name);
+			f = fopen(path, "r");
+			if (f && fscanf(f, "%*s %*s %*s %*s %*s %*s %*s %lx", &stack) != 1)
+				stack = 0;
+		}
+		if (f)
+			fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	return stack & ~(SZ_4K - 1);
+}
+
+static bool is_mapped(uintptr_t page)
+{
+	unsigned char vec;
+
+	return !mincore((void *)page, SZ_4K, &vec);
+}
+
+static int child_has_no_stack(const void *arg)
+{
+	if (is_mapped((uintptr_t)arg))
+		return fail("the stack of its parent's helper is mapped");
+	return threads_must_be(2);
+}
+
+/* A child that is forked while there is a helper has nothing of it, nor has the parent later. */
+static int test_stack_not_for_children(const void *arg)
+{
+	struct handler h = {};
+	struct stopped stopped = { .area = &h.area };
+	struct uffd_msg fault[2];
+	unsigned int faults = 0, i;
+	uintptr_t stack = 0;
+	pthread_t thread;
+	int err = area_open_anon(&h.area, LEN, ODD) ?: uffd_open(&h, 0);
+
+	(void)arg;
+	if (err)
+		return err;
+	h.source = calloc(1, LEN);
+	if (!h.source || pthread_create(&stopped.thread, NULL, prepare_stopped, &stopped))
+		die("no thread");
+	for (; faults < 2 && !err; faults += !err)
+		err = wait_for_fault(&h, &fault[faults]);
+	if (!err) {
+		stack = helper_stack();
+		if (!stack || !is_mapped(stack))
+			err = fail("the helper has no stack");
+	}
+	err = err ?: test_in_child(child_has_no_stack, (void *)stack);
+	for (i = 0; i < faults; i++)
+		fill_in(&h, &fault[i]);
+	handle_start(&h, &thread);
+	pthread_join(stopped.thread, NULL);
+	handle_stop(&h, thread);
+	if (!err && is_mapped(stack))
+		err = fail("the helper's stack is left");
+	err = err ?: test_in_child(child_has_no_stack, (void *)stack);
+	close(h.fd);
+	free(h.source);
+	area_close(&h.area);
+	return err;
+}
+
 /* Where a fault is to be answered by SIGBUS, there is none. */
 static int test_uffd_sigbus(const void *arg)
 {
@@ -623,6 +703,7 @@ void refused_add_tests(void)
 	for (i = 0; i < ARRAY_SIZE(spoils); i++)
 		test_add(test_spoil, &spoils[i], "refused, %s", spoils[i].name);
 	test_add(test_spoil_file, NULL, "refused, a file");
+	test_add(test_spoil_guard, NULL, "refused, a guard page");
 	test_add(test_many, NULL, "refused, many mappings");
 	for (i = 0; i < ARRAY_SIZE(accesses); i++)
 		test_add(test_access, &accesses[i], "access, %s", accesses[i].name);
@@ -634,5 +715,5 @@ void refused_add_tests(void)
 	test_add(test_uffd, NULL, "userfaultfd, handled, aligned");
 	test_add(test_uffd_sigbus, NULL, "userfaultfd, by signal");
 	test_add(test_shared_helpers, NULL, "userfaultfd, others have no helper meanwhile");
+	test_add(test_stack_not_for_children, NULL, "userfaultfd, a child has no helper's stack");
 }
-	test_add(test_spoil_guard, NULL, "refused, a guard page");
