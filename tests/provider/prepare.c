@@ -232,7 +232,7 @@ int main(int argc, char **argv)
 {
 	static const struct program prog = {
 		.about = "Prepares memory for registration, and looks at what came of it.",
-		.watchdog_s = 60,
+		.watchdog_s = 300,	/* valgrind, in an emulated machine */
 	};
 
 	if (!strcmp(argv[0], "privileged"))
