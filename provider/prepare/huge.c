@@ -17,8 +17,8 @@
  * does not work, base pages are populated.
  *
  * For each call, MADV_COLLAPSE has all CPUs put their pages on the LRU lists, and one that a
- * real-time thread occupies may take long to answer. So a call is for much memory, and if one has
- * taken long, it was the last.
+ * real-time thread occupies may take long to answer. So a call is for much memory, and when one has
+ * taken long, there is no other for a hundred times as long, also for other registrations.
  *
  * Advice has to know whether a mapping has opted out, since it would undo that. Only
  * /proc/self/smaps tells, which goes over the page tables of all mappings below ours. But where
@@ -32,11 +32,13 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "parts.h"
 
 #define SYSFS "/sys/kernel/mm/transparent_hugepage/"
@@ -45,8 +47,11 @@
 #define TRIES	3
 /* Of what is collapsed at a time: the limit of locked memory is looked at between. */
 #define STEP	(64 * PREPARE_MIB)
-/* A call that takes longer than this many nanoseconds has waited for somebody. */
-#define LONG	UINT64_C(1000000000)
+/*
+ * A call that takes longer than this many nanoseconds has waited for somebody. (Linux lets others
+ * have a CPU after a second of a real-time thread.)
+ */
+#define LONG	UINT64_C(700000000)
 
 /* Linux 6.1; some C libraries do not have it. */
 #ifndef MADV_COLLAPSE
@@ -174,6 +179,46 @@ static bool touch(struct range range, size_t huge)
 	return true;
 }
 
+/* Not before that time: a call has waited. */
+static _Atomic uint64_t next_call;
+
+/*
+ * In nanoseconds, to some milliseconds. For such a clock the vDSO needs no system call. Without a
+ * vDSO there is one, which a filter may not know: 0.
+ */
+static uint64_t coarse_now(const struct room *room)
+{
+	struct timespec now;
+
+	if (!room->process.unfiltered && !getauxval(AT_SYSINFO_EHDR))
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+}
+
+static bool may_call(const struct room *room)
+{
+	uint64_t now = coarse_now(room);
+
+	return now && now >= atomic_load(&next_call);
+}
+
+/* Was the time since then too long for so much memory? */
+static bool has_waited(const struct room *room, uint64_t since, size_t size)
+{
+	uint64_t took = coarse_now(room) - since;
+
+	if (took <= LONG * (size > STEP ? size / STEP : 1))
+		return false;
+	atomic_store(&next_call, since + 100 * took);
+	return true;
+}
+
+void prepare_forget_wait(void)
+{
+	atomic_store(&next_call, 0);
+}
+
 /*
  * Returns an error if not all of it has become huge pages. That need not mean that nothing was
  * done, nor that no more can be: -EAGAIN is for pages that somebody else happened to look at, as
@@ -187,12 +232,6 @@ static long collapse(struct range range)
 	for (tries = 0; tries < TRIES && error == -EAGAIN; tries++)
 		error = raw_madvise(range.start, range_size(range), MADV_COLLAPSE);
 	return error;
-}
-
-/* 0 under a seccomp filter: where the vDSO has no clock, it would be a system call. */
-static uint64_t time_unless_filtered(const struct room *room)
-{
-	return room->process.unfiltered ? now_ns() : 0;
 }
 
 /*
@@ -209,9 +248,10 @@ static bool collapse_untouched(struct room *room, struct part *part, struct prep
 	long error = 0;
 
 	part->done = true;
-	for (; step.start < inside.end && (!error || error == -EAGAIN); step.start = step.end) {
+	for (; step.start < inside.end && (!error || error == -EAGAIN) && may_call(room);
+	     step.start = step.end) {
 		step.end = inside.end - step.start > size ? step.start + size : inside.end;
-		begin = time_unless_filtered(room);
+		begin = coarse_now(room);
 		if (!prepare_still_fits(room)) {
 			report->left_out |= 1 << LEFT_REST_MEMLOCK;
 			return false;
@@ -223,7 +263,7 @@ static bool collapse_untouched(struct room *room, struct part *part, struct prep
 		report->huge_bytes += huge;
 		part->populated += huge;
 		part->done &= !error;
-		if (time_unless_filtered(room) - begin > LONG)
+		if (has_waited(room, begin, range_size(step)))
 			error = error ?: -ETIME;
 	}
 	part->done &= step.start == inside.end;
@@ -320,7 +360,7 @@ size_t prepare_collapse(struct room *room)
 	/* That the system has opted out, MADV_COLLAPSE does not mind; we do. */
 	if (huge)
 		read_setting(huge, setting);
-	if (strcmp(setting, "madvise") && strcmp(setting, "always"))
+	if ((strcmp(setting, "madvise") && strcmp(setting, "always")) || !may_call(room))
 		return 0;
 	for (i = 0; i < room->mappings.count; i++) {
 		inside = range_inside(room->mappings.part[i].range, huge);

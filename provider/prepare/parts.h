@@ -157,6 +157,8 @@ void prepare_plan_huge(struct room *room, bool by_advice, struct prepare_report 
  * meet, too.
  */
 bool prepare_make_huge(struct room *room, struct prepare_report *report);
+/* Make huge pages again, also if it was found that this makes us wait: for tests. */
+void prepare_forget_wait(void);
 /* Make huge pages of base pages. Returns how many bytes. */
 size_t prepare_collapse(struct room *room);
 

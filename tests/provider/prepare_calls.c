@@ -4,6 +4,7 @@
  * for, none by a symbol that a registration cache may have hooked, and little stack.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -20,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "prepare_case.h"
@@ -445,6 +447,79 @@ static int test_hooks(const void *arg)
 	return err;
 }
 
+/* --- a call that waits -------------------------------------------------------------------- */
+
+/* This clock is ahead of the system's, and each call may put it forward. */
+static atomic_long ahead_ms, forward_ms;
+static __typeof__(clock_gettime) *system_clock;
+
+static __attribute__((constructor)) void find_clock(void)
+{
+	system_clock = (__typeof__(clock_gettime) *)dlsym(RTLD_NEXT, "clock_gettime");
+}
+
+int clock_gettime(clockid_t id, struct timespec *now)
+{
+	int err = system_clock(id, now);
+	long ahead = atomic_fetch_add(&ahead_ms, forward_ms) + forward_ms;
+
+	now->tv_sec += ahead / 1000;
+	now->tv_nsec += ahead % 1000 * 1000000;
+	if (now->tv_nsec >= 1000000000) {
+		now->tv_sec += 1;
+		now->tv_nsec -= 1000000000;
+	}
+	return err;
+}
+
+/* Huge pages are made by so much at a time. */
+#define WAIT_STEP (64 * MIB)
+
+static int prepare_and_count(size_t huge, enum left_out why)
+{
+	struct prepare_policy policy = { .steps = AUTO };
+	struct prepare_report report;
+	struct area area;
+	uintptr_t start;
+	int err = area_open_anon(&area, 4 * WAIT_STEP, 0);
+
+	if (err)
+		return err;
+	start = (uintptr_t)area.addr;
+	/* (forget() would forget the wait, too.) */
+	prepare_remember((struct range){ start, start + area.len }, false);
+	prepare(&any_device, area.addr, area.len, start, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	prepare_release(&report);
+	if (report.huge_bytes != huge || report.populated_bytes != area.len)
+		err = fail("%zu MiB made huge, %zu populated", report.huge_bytes / MIB,
+			   report.populated_bytes / MIB);
+	if (!err && report.left_out != (why ? 1U << why : 0))
+		err = fail("left out: %#x", report.left_out);
+	area_close(&area);
+	return err;
+}
+
+/*
+ * When the kernel takes long to make huge pages, there are no more of them, nor in the next
+ * registrations, for a hundred times as long.
+ */
+static int test_wait(const void *arg)
+{
+	int err;
+
+	(void)arg;
+	prepare_forget_wait();
+	atomic_store(&forward_ms, 800);
+	err = prepare_and_count(WAIT_STEP, LEFT_HUGE_FAILED);
+	atomic_store(&forward_ms, 0);
+	err = err ?: prepare_and_count(0, LEFT_HUGE_FAILED);
+	atomic_fetch_add(&ahead_ms, 1000 * 800);
+	err = err ?: prepare_and_count(4 * WAIT_STEP, LEFT_NOTHING);
+	atomic_store(&ahead_ms, 0);
+	prepare_forget_wait();
+	return err;
+}
+
 /* --- stack -------------------------------------------------------------------------------- */
 
 /* Of a thread with a stack of ours, which is painted before. */
@@ -535,6 +610,7 @@ void calls_add_tests(void)
 	test_add(test_filter_late, NULL, "calls, a filter that comes meanwhile");
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		test_add(test_hooks, &hooks[i], "calls, not by symbols, %s", hooks[i].name);
+	test_add(test_wait, NULL, "calls, one that waits");
 	test_add(test_stack, (void *)(uintptr_t)AUTO, "stack, huge pages");
 	test_add(test_stack, (void *)(uintptr_t)ADVISE, "stack, advice");
 	test_add(test_stack, (void *)(uintptr_t)POPULATE, "stack, base pages");

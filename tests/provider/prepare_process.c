@@ -464,9 +464,9 @@ void process_add_tests(void)
 		test_add(test_threads, &threads[i], "threads, %s", threads[i].name);
 	test_add(test_alone_at_once, NULL, "threads, gone at once");
 	test_add(test_signals, NULL, "signals");
+	test_add(test_interrupted, NULL, "signals, a handler sees no helper");
+	test_add(test_interrupted, "leaves", "signals, a handler that does not return");
 	test_add(test_cancel, NULL, "cancellation");
 	test_add(test_fork, NULL, "fork");
 	test_add(test_mappers, NULL, "mappings elsewhere");
 }
-	test_add(test_interrupted, NULL, "signals, a handler sees no helper");
-	test_add(test_interrupted, "leaves", "signals, a handler that does not return");
