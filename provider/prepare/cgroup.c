@@ -2,11 +2,11 @@
 /*
  * Find the control groups of this thread.
  *
- * In a namespace of cgroups, as containers have it, those above its first group cannot be seen.
+ * We read groups of version 2 below /sys/fs/cgroup. A container may not show the files there. A
+ * controller that matters to us may be of version 1. Then we do not know its limits, unless the
+ * thread is in the first of its groups, which has none.
  *
- * Groups of version 2 are read below /sys/fs/cgroup. If one of the controllers that matter to us
- * is of version 1, its limits are not known, unless the thread is in the first of its groups,
- * which has none. The same is true where a container does not show the group's files.
+ * In a namespace of cgroups, as containers have it, we cannot see the groups above its first one.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -24,7 +24,7 @@
  */
 #define FIRST_CGROUP_NS 0xEFFFFFFBu
 
-/* Is one of the controllers in such a list as "cpu,cpuacct" one that we have to know of? */
+/* Does a controller matter to us, in a list such as "cpu,cpuacct"? */
 static bool matters(const char *list, const char *end)
 {
 	static const char *const controllers[] = { "cpu", "pids", "rdma" };
@@ -41,11 +41,10 @@ static bool matters(const char *list, const char *end)
 }
 
 /*
- * Lines are "ID:CONTROLLERS:PATH"; that of version 2 is "0::PATH", whose path this finds. False
- * if there may be limits that we cannot read. @first: this is the first namespace of cgroups.
+ * Lines are "ID:CONTROLLERS:PATH". This finds the path in that of version 2, "0::PATH". False if
+ * there may be limits that we cannot read. @first: this is the first namespace of cgroups.
  *
- * Where no hierarchy was ever mounted, there are no lines, and everybody is in the first of all
- * groups.
+ * If no hierarchy was ever mounted, there are no lines. Then all are in the first of all groups.
  */
 static bool read_groups(struct text *text, bool first, char *path, size_t size)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The control groups that this thread is in: its own, the one that this is in, and so on, as far
- * up as can be seen.
+ * The control groups that this thread is in: its own, the one above that, and so on, as far as we
+ * can see.
  */
 #ifndef PHYR_PREPARE_CGROUP_H
 #define PHYR_PREPARE_CGROUP_H
@@ -14,13 +14,13 @@
 enum { CGROUP_DIR = 512, CGROUP_PATH = CGROUP_DIR + 32 };
 
 struct cgroup {
-	char dir[CGROUP_DIR];	/* of the group that is looked at */
+	char dir[CGROUP_DIR];	/* of the group that we look at */
 };
 
 enum cgroup_state {
 	CGROUP_NONE,		/* the first of all groups, in which nothing is limited */
-	CGROUP_SEEN,		/* the group is known, and its files can be read */
-	CGROUP_BELOW_OTHERS,	/* so it is, but there are others above that cannot be seen */
+	CGROUP_SEEN,		/* we can read the group's files, and those of all above */
+	CGROUP_BELOW_OTHERS,	/* the same, but there may be others above that we cannot see */
 	CGROUP_UNKNOWN,
 };
 

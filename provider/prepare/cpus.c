@@ -2,18 +2,17 @@
 /*
  * How many helpers may populate memory besides us.
  *
- * Under a seccomp filter, there is none: it may kill the process for starting a thread. It does
- * so for more of the calls below, too, so that is looked at first.
+ * Under a seccomp filter there is none: it may kill the process for a new thread. It may do so for
+ * other calls below, too. So we look for a filter first.
  *
- * There are not more than one for each other CPU that we may run on; nor more than the CPU time
- * that the cgroups we are in may spend, else all threads of the program would pay for it by
- * standing still until the end of the period. And there are not more than half of the threads
- * that the cgroups (pids.max) and RLIMIT_NPROC leave: to come up against such a limit is counted,
- * and what we take, another thread of the program may lack meanwhile.
+ * There is at most one for each other CPU that we may run on. The cgroups that we are in may limit
+ * CPU time. If we spent more, all threads of the program would stand still until the end of the
+ * period. The cgroups (pids.max) and RLIMIT_NPROC may limit threads. We take at most half of what
+ * they leave: another thread of the program may need some, and a cgroup counts who meets its limit.
  *
- * Memory is placed on the node of the thread that populates it, unless a memory policy says
- * otherwise, which threads inherit. So that it comes to lie where the kernel would have placed it
- * in our name, helpers populate only while they run on the node where we are.
+ * The kernel places memory on the node of the thread that populates it, unless a memory policy says
+ * otherwise. Threads inherit that policy. Helpers populate only while they run on the node where we
+ * are, so memory lies where the kernel would have placed it for us.
  */
 #define _GNU_SOURCE
 #include <limits.h>
@@ -25,7 +24,7 @@
 
 #define NODE "/sys/devices/system/node/node"
 
-/* Of a list as in "0-3,8". */
+/* A list such as "0-3,8". */
 static void parse_list(const char *list, cpu_set_t *cpus)
 {
 	unsigned long first, last;
@@ -46,7 +45,7 @@ static void parse_list(const char *list, cpu_set_t *cpus)
 	}
 }
 
-/* The CPUs that we may run on, of our node; 0 if they are not known. */
+/* The CPUs of our node that we may run on; 0 if we do not know. */
 static unsigned int count_cpus(struct text *text, unsigned int *node)
 {
 	cpu_set_t cpus, of_node;
@@ -71,7 +70,7 @@ static bool is_real_time(int policy)
 
 /* --- cgroups --- */
 
-/* CPUs for each period that a cgroup may use. 0 if that is not known, or less than one. */
+/* The CPUs that a cgroup may use all the time. 0 if less than one, or if we do not know. */
 static unsigned int group_cpus(const struct cgroup *group)
 {
 	char path[CGROUP_PATH], line[64];
@@ -92,7 +91,7 @@ static unsigned int group_cpus(const struct cgroup *group)
 	return quota / period > UINT_MAX ? UINT_MAX : quota / period;
 }
 
-/* How many threads more a cgroup may have. 0 if that is not known. */
+/* How many threads more a cgroup may have. 0 if we do not know. */
 static unsigned int group_threads(const struct cgroup *group)
 {
 	char path[CGROUP_PATH], line[64];
@@ -131,8 +130,8 @@ static unsigned int count_granted(struct room *room)
 /* --- RLIMIT_NPROC --- */
 
 /*
- * How many threads its user has, the kernel does not say. But these are not more than there are
- * in all, which is the number behind the slash in "0.12 0.08 0.01 1/234 5678".
+ * The kernel does not say how many threads a user has. But there are no more of them than there are
+ * threads in all. That is the number behind the slash in "0.12 0.08 0.01 1/234 5678".
  */
 static unsigned int count_left(struct text *text)
 {
@@ -162,7 +161,7 @@ unsigned int prepare_find_helpers(struct room *room, unsigned int *node, enum le
 	*why = LEFT_THREADS_MACHINE;
 	if (!PREPARE_CAN_HELP)
 		return 0;
-	/* Of a real-time thread, helpers would be such, and keep others off more CPUs. */
+	/* The helpers of a real-time thread would be such, too, and keep others off more CPUs. */
 	*why = LEFT_THREADS_SCHEDULING;
 	if (is_real_time(sched_getscheduler(0)))
 		return 0;

@@ -2,32 +2,32 @@
 /*
  * The ends of memory that is to be of huge pages.
  *
- * Before its first huge page and behind its last one are base pages, 512 in all for 1 GiB from
- * malloc(). Populated in order, each lies where a page happened to be free, and as many entries
- * describe them as describe the huge pages. To have them side by side,
+ * There are base pages before its first huge page and behind its last one, 512 in all for 1 GiB
+ * from malloc(). If they are populated in order, each lies where a page happens to be free. Then as
+ * many entries describe them as describe the huge pages. To have them side by side, we
  *
  *  1. populate a huge page elsewhere, the spare, and have it split: MADV_COLD for a part does that;
- *  2. free the last so many pages of it, which become free in the order of their addresses;
- *  3. populate as many pages of the end, from the last to the first; go on with 2.
+ *  2. free its last pages, so many; these become free in the order of their addresses;
+ *  3. populate as many pages of the end, from the last to the first, and go on with 2.
  *
- * That a CPU gives out first what was freed on it last (its lists of pages, mm/page_alloc.c), and
- * that advice for a part splits a huge page, are the kernel's habits, not its promises. Where it
- * does otherwise, where others allocate on our CPU meanwhile, where the spare and the ends come
- * from different zones or nodes of memory, or where there is no huge page to be had, the ends are
- * as scattered as they would have been.
+ * This relies on two habits of the kernel, which are no promises. A CPU gives out first what was
+ * freed on it last (its lists of pages, mm/page_alloc.c). And advice for a part splits a huge page.
+ * If the kernel does otherwise, the ends are as scattered as they would have been. They are, too,
+ * if others allocate on our CPU meanwhile, if the spare and the ends come from different zones or
+ * nodes, or if there is no huge page.
  */
 #define _GNU_SOURCE
 #include <unistd.h>
 
 #include "parts.h"
 
-/* In huge pages. Of so many, to zero and split a spare or two is a tenth of the work. */
+/* In huge pages. For so many, a spare or two, to zero and to split, are a tenth of the work. */
 #define ENDS_LEAST	32
-/* Some architectures have huge pages that are too large to take one for a while. */
+/* Some architectures have huge pages that are too large for a spare. */
 #define SPARE_MOST	(4 * PREPARE_MIB)
 /* Both ends may be a page short of one. */
 #define SPARES		2
-/* Pages that a CPU keeps when it is given them, in all but small zones. */
+/* A CPU keeps so many pages that are freed on it, in all but small zones. */
 #define KEPT		32
 
 /* Each spare has its own place: where one was, a page table stays. */
@@ -73,14 +73,14 @@ static void populate_spare(struct spares *spares)
 	spares->unused.start += spares->size;
 	if (!advise(spares->start, spares->size, MADV_POPULATE_WRITE))
 		return;
-	/* Pages of nothing but zeros would be freed when it is split. */
+	/* When the kernel splits it, it would free pages of nothing but zeros. */
 	for (at = 0; at < spares->size; at += page)
 		*(volatile char *)(spares->start + at) = 1;
 	if (advise(spares->start, page, MADV_COLD))
 		spares->left = spares->size;
 }
 
-/* Have some pages of a spare be those that this CPU gives out next. */
+/* Free some pages of a spare, which this CPU then gives out next. */
 static void free_some(struct spares *spares, size_t bytes)
 {
 	if (!spares->left)
@@ -92,7 +92,7 @@ static void free_some(struct spares *spares, size_t bytes)
 		spares->free = bytes;
 }
 
-/* Returns how many bytes, which are less than all after an error. */
+/* Returns how many bytes it has populated: not all after an error. */
 static size_t populate_backwards(struct range range, struct spares *spares)
 {
 	size_t page = sysconf(_SC_PAGESIZE);

@@ -2,7 +2,7 @@
 /*
  * What the environment says about preparing memory:
  *
- *	PHYR_PREPARE=auto|none|advise|collapse	what is done; auto if not set
+ *	PHYR_PREPARE=auto|none|advise|collapse	what we do; auto if not set
  *	PHYR_PREPARE_THREADS=N			threads that populate, at most
  *
  * A program that has more rights than who started it takes nothing from there (secure_getenv()).

@@ -2,32 +2,29 @@
 /*
  * Threads that help, for the time of one call.
  *
- * They are made by clone(), not by pthread_create(). That would call malloc(), and through it
- * maybe hooks of the program's, for memory of the thread; its stack would have to hold the
- * thread-local variables of all libraries, of which there may be any number; and a thread that
- * pthread_join() has seen end may be in /proc/self/task a moment longer, so that a program whose
- * only thread calls unshare(CLONE_NEWUSER) next fails.
+ * We make them by clone(). pthread_create() calls malloc() for a thread, and so may call hooks of
+ * the program's. Its stack has to hold the thread-local variables of all libraries, which may be of
+ * any size. And a thread that pthread_join() has seen end may be in /proc/self/task a moment
+ * longer: then unshare(CLONE_NEWUSER) fails in a program that has no other thread.
  *
  * libc does not know of such a thread. So:
  *
  *  - It runs nothing of libc, only raw system calls (syscall.h). It has the thread-local storage
- *    of the thread that made it, which it may read (the stack protector does) but not write.
- *  - Its stack is ours, and small: it has all signals blocked, so no handler runs on it, and
- *    what it runs calls nothing in turn. A child that is forked meanwhile has neither the thread
- *    nor the stack (MADV_DONTFORK).
- *  - What libc has all threads do (setuid()), it does not. But libc asks the threads by a signal,
- *    and the thread that made it answers only when it is gone.
- *
- * No handler of the program's runs on the thread that has helpers: it might leave by siglongjmp(),
- * and they would go on. So signals for which there is a handler are held back, as they are while
- * the kernel registers memory. When one waits, the helpers come to their end, the handler runs,
- * and there are others. Signals without a handler do what they do: one that ends the process does
- * so at once.
- *
+ *    of the thread that made it. It may read this (the stack protector does), but not write.
+ *  - Its stack is ours, and small. All signals are blocked, so no handler runs on it, and its
+ *    function calls few others. A child that is forked meanwhile has neither the thread nor the
+ *    stack (MADV_DONTFORK).
+ *  - It does not do what libc has all threads do (setuid()). But libc asks the threads by a
+ *    signal, and the thread that made it answers when it is gone.
  *  - It ends by exit(), with the process, and with exec(), as the kernel has it for all threads.
  *
- * __clone() is libc's other name for clone(). Sanitizers put themselves in front of clone(), and
- * take every call for a fork().
+ * No handler of the program's runs on a thread that has helpers: it might leave by siglongjmp(),
+ * and they would go on. So we hold back the signals for which there is a handler, as the kernel
+ * does while it registers memory. When one waits, the helpers end, the handler runs, and we make
+ * new helpers. We hold back no other signal: one that ends the process does so at once.
+ *
+ * __clone() is libc's other name for clone(). Sanitizers stand in front of clone(), and take every
+ * call for a fork().
  */
 #define _GNU_SOURCE
 #include <linux/futex.h>
@@ -143,9 +140,9 @@ static void await_end(struct helper *helper)
 }
 
 /*
- * And the kernel has forgotten it, which takes a moment after that: it is gone from /proc, and
- * from the list that unshare() looks at. A debugger that has not yet taken notice of its end may
- * hold that up, and is not waited for longer than some seconds.
+ * The kernel forgets it a moment later: then it is gone from /proc, and from the list that
+ * unshare() looks at. A debugger that has not yet taken notice of its end may hold that up. We
+ * wait some seconds for it, and no longer.
  */
 static void await_oblivion(struct helper *helper, pid_t process)
 {
@@ -175,9 +172,9 @@ void prepare_await_helpers(struct helper *helpers, unsigned int count)
 	for (i = 0; i < count; i++)
 		await_oblivion(&helpers[i], process);
 	/*
-	 * The number of a thread goes a few instructions before its place in the list of threads,
-	 * all with the kernel's lock of all tasks. This asks for children, without waiting and
-	 * without taking notice of one, and so comes by that lock.
+	 * The kernel drops the number of a thread a few instructions before its place in the list
+	 * of threads, and holds its lock of all tasks meanwhile. This call takes that lock. It asks
+	 * for children, does not wait, and takes notice of none.
 	 */
 	raw_syscall(SYS_waitid, P_ALL, 0, (long)&nobody, WEXITED | WNOHANG | WNOWAIT, 0, 0);
 }

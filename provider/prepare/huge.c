@@ -3,32 +3,30 @@
  * Transparent huge pages for private anonymous memory, where the system's setting is "madvise":
  * the system gives huge pages to those who ask.
  *
- * One can ask by MADV_HUGEPAGE, and the kernel populates untouched memory with huge pages. But
- * that stays with the mapping. Memory that is given back later grows by a huge page for each
- * touch; and where a part of a mapping is advised, there are two or three mappings then, which
- * mremap() cannot resize, and of which a process may have only so many. So this is done only if
- * the user says that it may be (@by_advice).
+ * One can ask by MADV_HUGEPAGE. Then the kernel populates untouched memory with huge pages. But
+ * the advice stays with the mapping. Memory that is given back later grows by a huge page for each
+ * touch. Advice for a part of a mapping splits it into two or three, which mremap() cannot resize,
+ * and a process may have only so many. So we do this only if the user allows it (@by_advice).
  *
- * What leaves no trace is to touch one page of each huge one, and to have the kernel collapse it
+ * It leaves no trace to touch one page of each huge one, and to have the kernel collapse it
  * (MADV_COLLAPSE). That takes a quarter longer. Other threads do not make it faster: the kernel
  * zeroes the rest of the huge page with the mappings locked. It works where the setting is
- * "never", too, and there we leave it. Processes may have opted out (PR_SET_THP_DISABLE), which
- * /proc tells, and mappings (MADV_NOHUGEPAGE), for which the kernel refuses to collapse. Where it
- * does not work, base pages are populated.
+ * "never", too, but there we do nothing. Processes may have opted out (PR_SET_THP_DISABLE), as
+ * /proc shows. So may mappings (MADV_NOHUGEPAGE), which the kernel refuses to collapse. Where it
+ * does not work, populate.c populates base pages.
  *
- * For each call, MADV_COLLAPSE has all CPUs put their pages on the LRU lists, and one that a
- * real-time thread occupies may take long to answer. So a call is for much memory, and when one has
- * taken long, there is no other for a hundred times as long, also for other registrations.
+ * For each call, MADV_COLLAPSE has all CPUs put their pages on the LRU lists. A CPU that a
+ * real-time thread occupies may take long to do so. So a call is for much memory. When one has
+ * taken long, we make no other for a hundred times as long, in this registration and in others.
  *
- * Advice has to know whether a mapping has opted out, since it would undo that. Only
- * /proc/self/smaps tells, which goes over the page tables of all mappings below ours. But where
- * attributes differ there are two mappings. So give MADV_NOHUGEPAGE for the first page alone. If
- * that has become a mapping of its own, the rest had not opted out, and our MADV_HUGEPAGE for all
- * of it joins them again. If not, nothing has changed. What is too short for a huge page at
- * either end of a mapping is advised with the rest, as it would be a mapping of its own
- * otherwise.
+ * Advice would undo that a mapping has opted out, so we have to know. Only /proc/self/smaps has
+ * it, and that goes over the page tables of all mappings below ours. But where attributes differ
+ * there are two mappings. So we give MADV_NOHUGEPAGE for the first page alone. If that becomes a
+ * mapping of its own, the rest had not opted out, and our MADV_HUGEPAGE for all of it joins them
+ * again. If not, nothing has changed. We advise what is too short for a huge page at either end of
+ * a mapping with the rest. It would be a mapping of its own otherwise.
  *
- * Shared memory is left to the system's and the mount's setting for it.
+ * We leave shared memory to the system's and the mount's setting for it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -43,13 +41,13 @@
 
 #define SYSFS "/sys/kernel/mm/transparent_hugepage/"
 
-/* Of MADV_COLLAPSE. */
+/* Calls of MADV_COLLAPSE for the same memory. */
 #define TRIES	3
-/* Of what is collapsed at a time: the limit of locked memory is looked at between. */
+/* So much is collapsed at a time. Then we look at the limit of locked memory. */
 #define STEP	(64 * PREPARE_MIB)
 /*
- * A call that takes longer than this many nanoseconds has waited for somebody. (Linux lets others
- * have a CPU after a second of a real-time thread.)
+ * A call that takes longer than this many nanoseconds has waited for somebody. (When a
+ * real-time thread has had a CPU for some 0.95 s, Linux lets others have it.)
  */
 #define LONG	UINT64_C(700000000)
 
@@ -58,7 +56,7 @@
 #define MADV_COLLAPSE 25
 #endif
 
-/* The size of a huge page; 0 if the kernel has none, or one that we do not understand. */
+/* The size of a huge page; 0 if the kernel has none, or if we do not understand what it says. */
 static size_t huge_size(void)
 {
 	const char *end;
@@ -72,7 +70,7 @@ static size_t huge_size(void)
 	return size;
 }
 
-/* The word in brackets, of all those in the file. */
+/* The one word in the file that is in brackets. */
 static bool read_choice(const char *path, char *word, size_t size)
 {
 	char line[96], *start, *end;
@@ -88,8 +86,7 @@ static bool read_choice(const char *path, char *word, size_t size)
 }
 
 /*
- * The setting for huge pages of this size: "always", "madvise" or "never"; empty if it is not
- * known.
+ * The setting for huge pages of this size: "always", "madvise" or "never"; empty if we do not know.
  */
 static void read_setting(size_t huge, char word[16])
 {
@@ -109,9 +106,8 @@ static void read_setting(size_t huge, char word[16])
 }
 
 /*
- * May the kernel compact memory to have huge pages for those who ask? MADV_COLLAPSE does so in
- * any case, and we must not have it where the administrator does not want anybody to wait for
- * that.
+ * May the kernel compact memory to have huge pages for those who ask? MADV_COLLAPSE always does, so
+ * we must not use it where the administrator wants nobody to wait for that.
  */
 static bool may_compact(void)
 {
@@ -124,7 +120,7 @@ static bool may_compact(void)
 
 /* --- by advice --- */
 
-/* The huge pages inside, with what of the mapping is left over at its ends. */
+/* The huge pages inside, with the rest of the mapping if that is too short for one. */
 static struct range with_ends(const struct part *part, struct range inside, size_t huge)
 {
 	if (inside.start - part->mapping.start < huge)
@@ -142,7 +138,6 @@ static bool advise_unless_out(int maps, struct range range)
 
 	if (!advise(range.start, end - range.start, MADV_NOHUGEPAGE))
 		return false;
-	/* (Of what is unmapped meanwhile there is no mapping; what is in its place is not ours.) */
 	if (!prepare_mapping(maps, range.start, &first) || first.end != end)
 		return false;
 	if (advise(range.start, range_size(range), MADV_HUGEPAGE))
@@ -179,12 +174,12 @@ static bool touch(struct range range, size_t huge)
 	return true;
 }
 
-/* Not before that time: a call has waited. */
+/* No call before this time, as one has waited. */
 static _Atomic uint64_t next_call;
 
 /*
- * In nanoseconds, to some milliseconds. For such a clock the vDSO needs no system call. Without a
- * vDSO there is one, which a filter may not know: 0.
+ * Nanoseconds, in steps of some milliseconds. The vDSO has this clock without a system call. A
+ * filter may not know that call, so if there is a filter and no vDSO, this is 0.
  */
 static uint64_t coarse_now(const struct room *room)
 {
@@ -220,9 +215,8 @@ void prepare_forget_wait(void)
 }
 
 /*
- * Returns an error if not all of it has become huge pages. That need not mean that nothing was
- * done, nor that no more can be: -EAGAIN is for pages that somebody else happened to look at, as
- * fork() does.
+ * Returns an error if not all of it has become huge pages. Some may have, and the others still may:
+ * the kernel says -EAGAIN for pages that somebody else happened to look at, as fork() does.
  */
 static long collapse(struct range range)
 {
@@ -235,9 +229,9 @@ static long collapse(struct range range)
 }
 
 /*
- * Populates huge pages one step after the other. Those that cannot be had are populated with base
- * pages by populate.c, with all that comes behind if there is no hope for more. False after an
- * error that the kernel would meet, too.
+ * Populates huge pages one step after the other. Where there is none, populate.c populates base
+ * pages, also for all the rest if there is no hope for more. False after an error that the kernel
+ * would meet, too.
  */
 static bool collapse_untouched(struct room *room, struct part *part, struct prepare_report *report)
 {
@@ -284,7 +278,7 @@ bool prepare_make_huge(struct room *room, struct prepare_report *report)
 	return true;
 }
 
-/* --- what is to be done --- */
+/* --- which memory, and how --- */
 
 static bool may_be_huge(const struct part *part, size_t huge)
 {
@@ -339,8 +333,8 @@ void prepare_plan_huge(struct room *room, bool by_advice, struct prepare_report 
 		return;
 	}
 	/*
-	 * With "always", memory that has opted out is among it: we do not ask, as we do nothing
-	 * to it.
+	 * With "always", some of it may have opted out. We do not ask, as the kernel makes the huge
+	 * pages.
 	 */
 	for (i = 0; i < untouched->count; i++) {
 		if (!may_be_huge(&untouched->part[i], huge))
@@ -357,7 +351,7 @@ size_t prepare_collapse(struct room *room)
 	char setting[16] = "";
 	unsigned int i;
 
-	/* That the system has opted out, MADV_COLLAPSE does not mind; we do. */
+	/* MADV_COLLAPSE works where the system has opted out. There we leave it. */
 	if (huge)
 		read_setting(huge, setting);
 	if ((strcmp(setting, "madvise") && strcmp(setting, "always")) || !may_call(room))

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Is the kernel going to refuse this registration? Then nothing must be populated for it: the
- * memory would be taken for nothing, and stay.
+ * Is the kernel going to refuse this registration? Then we must populate nothing for it: the memory
+ * would be taken for nothing, and stay.
  *
- * The limits are that of the device, the number of objects that the rdma cgroup grants, and how
- * much memory the process may lock (RLIMIT_MEMLOCK, without CAP_IPC_LOCK in the first user
- * namespace). What a registration itself says, its access flags and its address, prepare.c has
- * looked at before. How many MRs a device has is not looked at, as Soft-RoCE takes half a
- * million.
+ * There are three limits: that of the device, the number of objects that the rdma cgroup grants,
+ * and the memory that the process may lock (RLIMIT_MEMLOCK, without CAP_IPC_LOCK in the first user
+ * namespace). prepare.c has looked at access flags and address before. We do not look at the number
+ * of MRs, as Soft-RoCE takes half a million.
  *
  * Several threads may use the limit of locked memory at the same time. Each would find that its
- * own region fits, and the kernel would refuse the last of them after it was populated. So what
- * is being prepared counts as locked from before we look until the kernel has answered. For a
- * moment, it counts twice then, and another region may be left alone for it, which is no harm.
- * Memory that is locked by other means meanwhile is noticed while we populate, after a few MiB
- * (prepare_still_fits()).
+ * own region fits, and the kernel would refuse the last one after we have populated it. So a region
+ * counts as locked from before we look until the kernel has answered. For a moment it then counts
+ * twice. Another region may be left alone for that, which does no harm. Others may lock memory
+ * meanwhile. We notice that after a few MiB (prepare_still_fits()).
  */
 #define _GNU_SOURCE
 #include <stdatomic.h>
@@ -30,9 +28,9 @@
 /* --- locked memory --- */
 
 /*
- * Base pages that are being prepared, and above them the process that prepares: a child has a
- * copy of these, but none of the threads. A process has less than 2^22 as its number, and a
- * region less than 2^42 pages.
+ * How many base pages are being prepared, and above them the process that prepares: a child has a
+ * copy of this, but none of the threads. The number of a process is below 2^22, and a region has
+ * less than 2^42 pages.
  */
 static _Atomic uint64_t under_way;
 #define OWNER_SHIFT 42
@@ -54,7 +52,7 @@ void prepare_release(struct prepare_report *report)
 	report->counted_pages = 0;
 }
 
-/* With what is being prepared. */
+/* Together with what is being prepared. */
 static bool fits(const struct process *process, uint64_t limit)
 {
 	uint64_t coming = (atomic_load(&under_way) & PAGES_MASK) * sysconf(_SC_PAGESIZE);
@@ -96,8 +94,8 @@ static bool may_lock(struct room *room, size_t bytes, struct prepare_report *rep
 /* --- objects of a device --- */
 
 /*
- * The device's objects, by a file in which each device has a line "DEVICE hca_handle=2
- * hca_object=max". False if that is not to be found there.
+ * The device's objects, from a file in which each device has a line "DEVICE hca_handle=2
+ * hca_object=max". False if they are not there.
  */
 static bool read_objects(struct text *text, const char *path, const char *device, uint64_t *objects)
 {

@@ -2,16 +2,15 @@
 /*
  * Look at memory: how it is mapped, and what of it is populated.
  *
- * The kernel is asked by ioctls of /proc/self/maps (PROCMAP_QUERY) and /proc/self/pagemap
- * (PAGEMAP_SCAN). These take a look at the range in question only, where the text files that tell
- * the same go over the whole address space, and some of them over all of its page tables. A kernel
- * without them, or a process without /proc, gets nothing prepared.
+ * We ask the kernel by ioctls of /proc/self/maps (PROCMAP_QUERY) and /proc/self/pagemap
+ * (PAGEMAP_SCAN). These look at the range in question only. The text files with the same content
+ * go over the whole address space, and some of them over all of its page tables. Without these
+ * ioctls, or without /proc, we prepare nothing.
  *
- * Both files are opened for each look: they belong to the address space in which they were opened,
- * so one that is kept would, in a forked child, tell of its parent.
+ * We open both files for each look. A file that we kept would show a forked child the address
+ * space of its parent.
  *
- * What is seen can change at once, if the program has other threads. Of our range it should not,
- * since it is about to be registered; but prepare.c says why nothing bad comes of it.
+ * Other threads may change at once what we have seen. prepare.c says why that does no harm.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -23,19 +22,19 @@
 
 #include "parts.h"
 
-/* Each costs, and memory that is not all there mostly lacks its end, or more than a quarter. */
+/* Each has its cost. Memory that is populated in part mostly lacks its end, or over a quarter. */
 #define SAMPLES		4
 
 /*
- * Ranges that were found to be populated, each at a place that follows from its address. To
- * look costs as much as to register 4 MiB of huge pages, and most programs register the same memory
- * over and over. So a range that was looked at is taken to be populated some times more. If it was
- * replaced by fresh memory meanwhile, that is registered as it is, which is slow, and no harm. Nor
- * is it if threads make one entry of two.
+ * Ranges that we found populated, each at a place that follows from its address. A look costs as
+ * much as the registration of 4 MiB of huge pages, and most programs register the same memory over
+ * and over. So after a look we take a range to be populated some times more. Fresh memory that has
+ * taken its place meanwhile is then registered as it is, which is slow and does no harm. It does no
+ * harm either if two threads mix up an entry.
  */
 static struct {
 	_Atomic uintptr_t start, end;
-	_Atomic unsigned int trust;	/* so many times more */
+	_Atomic unsigned int trust;	/* registrations that we do not look at */
 } remembered[8];
 #define TRUST	7
 
@@ -66,7 +65,7 @@ void prepare_remember(struct range range, bool resident)
 	atomic_store(&remembered[i].trust, resident ? TRUST : 0);
 }
 
-/* True, too, if it cannot be looked at. (pread() would do; but malloc() does not call it.) */
+/* True if we cannot look, too. (pread() would do, but malloc() does not call it.) */
 static bool is_present(int pagemap, uintptr_t page, size_t size)
 {
 	struct page_region region;
@@ -78,7 +77,7 @@ static bool is_present(int pagemap, uintptr_t page, size_t size)
 	return ioctl(pagemap, PAGEMAP_SCAN, &arg);
 }
 
-/* True if they cannot be looked at. */
+/* True if we cannot look. */
 static bool look_at_samples(struct range range)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
@@ -91,7 +90,7 @@ static bool look_at_samples(struct range range)
 		return true;
 	if (samples > SAMPLES)
 		samples = SAMPLES;
-	/* At the end of each part, but so that PREPARE_LEAST untouched bytes there are noticed. */
+	/* Near the end of each part, so that we notice PREPARE_LEAST untouched bytes there. */
 	for (i = 0; i < samples && present; i++) {
 		at = range.start + range_size(range) / samples * (i + 1) - PREPARE_LEAST / 2;
 		present = is_present(pagemap, at & ~(page - 1), page);
@@ -101,9 +100,9 @@ static bool look_at_samples(struct range range)
 }
 
 /*
- * In memory that is all there, which is the common case, this is all that is done. move_pages() and
- * mincore() would say the same in a single system call each. But seccomp filters deny them, and
- * some kill for them; and that there is no filter, nothing says for less than what this costs.
+ * For populated memory, which is the common case, this is all that we do. move_pages() and
+ * mincore() would do it in a single system call each. But seccomp filters deny them, and some kill
+ * for them. To find out that there is no filter costs no less than this.
  */
 bool prepare_is_resident(struct range range)
 {
@@ -139,7 +138,7 @@ bool prepare_mapping(int maps, uintptr_t addr, struct range *mapping)
 	return true;
 }
 
-/* The first thread's. Those that glibc makes (MAP_STACK) have opted out, says the kernel. */
+/* The first thread's. Those that glibc makes (MAP_STACK) have opted out, as the kernel sees it. */
 static bool is_stack(int maps, uintptr_t addr)
 {
 	char name[sizeof("[stack]")];
@@ -164,7 +163,7 @@ static bool is_on(const struct procmap_query *found, struct device device)
 	return found->dev_major == device.major && found->dev_minor == device.minor;
 }
 
-/* The tmpfs that the kernel has mounted for itself: a mapping of ours shows which it is. */
+/* The tmpfs that the kernel has mounted for itself. A mapping of ours shows which one it is. */
 static bool find_own_tmpfs(int maps, struct device *device)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
@@ -180,7 +179,7 @@ static bool find_own_tmpfs(int maps, struct device *device)
 	return good;
 }
 
-/* The part of a line behind that many blanks. */
+/* The rest of a line behind so many blanks. */
 static const char *skip_words(const char *line, unsigned int count)
 {
 	while (count-- && line) {
@@ -191,8 +190,8 @@ static const char *skip_words(const char *line, unsigned int count)
 }
 
 /*
- * The tmpfs at /dev/shm, by a line such as "29 22 0:25 / /dev/shm rw,nosuid - tmpfs none rw"; of
- * several mounts there, the last one.
+ * The tmpfs at /dev/shm, by a line such as "29 22 0:25 / /dev/shm rw,nosuid - tmpfs none rw". If
+ * there are several, the last one counts.
  */
 static bool find_dev_shm(struct text *text, struct device *device)
 {
@@ -219,8 +218,8 @@ static bool find_dev_shm(struct text *text, struct device *device)
 
 /*
  * Shared memory without a file, memfds and System V's are files of a tmpfs that the kernel has
- * mounted for itself; POSIX's are in /dev/shm. Files of other mounts are not asked for their file
- * system: to look at them by name may take as long as a dead server of it does.
+ * mounted for itself. POSIX's are in /dev/shm. We do not ask files of other mounts for their file
+ * system: a look by name may wait for a server that is dead.
  */
 static bool is_shared_memory(int maps, struct text *text, const struct procmap_query *found)
 {
@@ -249,12 +248,12 @@ static enum verdict judge(int maps, struct text *text, const struct procmap_quer
 		part->anonymous = !is_stack(maps, found->vma_start);
 		return PREPARE;
 	}
-	/* A private mapping of a file: what takes long is to read the file. */
+	/* A private mapping of a file: to read the file takes most of the time. */
 	if (private)
 		return LEAVE;
 	/*
-	 * Of files that are on a disk, the kernel refuses to pin pages for writing. Of other ones,
-	 * and of devices, we do not know.
+	 * The kernel refuses to pin pages of files on a disk for writing. We do not know about
+	 * other files, and devices.
 	 */
 	return is_shared_memory(maps, text, found) ? PREPARE : REFUSED;
 }
@@ -306,7 +305,7 @@ bool prepare_find_mappings(struct room *room, struct range range)
 #define PAGE_IS_GUARD (1 << 8)
 #endif
 
-/* Ranges of pages that have the categories, and lack the others; as many at a time as fit. */
+/* Ranges of pages that have some categories and lack others, as many at a time as fit. */
 struct scan {
 	int pagemap;
 	struct range range;	/* what is left to scan */
@@ -314,7 +313,7 @@ struct scan {
 	uint64_t without;
 };
 
-/* Returns how many ranges have been found. */
+/* Returns how many ranges it has found. */
 static unsigned int scan(struct room *room, struct scan *s)
 {
 	struct pm_scan_arg arg = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What the parts of prepare share; prepare.c tells the story.
+ * What the parts of prepare share; prepare.c says how they work together.
  */
 #ifndef PHYR_PREPARE_PARTS_H
 #define PHYR_PREPARE_PARTS_H
@@ -20,7 +20,7 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define PREPARE_MIB	((size_t)1 << 20)
 
-/* Less than that is not worth a system call; prepare.c says why. */
+/* Smaller memory is not worth a system call; prepare.c says why. */
 #define PREPARE_LEAST	(4 * PREPARE_MIB)
 
 /* Whole pages, [start, end). */
@@ -34,7 +34,7 @@ static inline size_t range_size(struct range range)
 	return range.end - range.start;
 }
 
-/* The whole units (a power of two) that are in it. */
+/* The whole units in it; a unit is a power of two. */
 static inline struct range range_inside(struct range range, size_t unit)
 {
 	struct range inside = {
@@ -60,16 +60,16 @@ static inline bool advise(uintptr_t start, size_t size, int advice)
 /* A range that lies in one mapping. */
 struct part {
 	struct range range;
-	struct range mapping;	/* that one, as far as it is registered */
+	struct range mapping;	/* the part of that mapping that is to be registered */
 	size_t page_size;
 	bool anonymous;		/* private, and not a stack: may have transparent huge pages */
-	size_t thp_size;	/* of those it will be populated with; 0: none, so far as we know */
-	bool to_collapse;	/* populate it with these by MADV_COLLAPSE */
+	size_t thp_size;	/* of its transparent huge pages; 0: we know of none */
+	bool to_collapse;	/* it gets them by MADV_COLLAPSE */
 	size_t populated;	/* bytes of it that we have populated */
-	bool done;		/* what is left is too little for helpers */
+	bool done;		/* too little is left for helpers */
 };
 
-/* Memory in more pieces is left to the kernel. */
+/* We leave memory in more pieces to the kernel. */
 enum { PREPARE_PARTS = 64 };
 
 struct parts {
@@ -77,7 +77,7 @@ struct parts {
 	struct part part[PREPARE_PARTS];
 };
 
-/* What /proc says of this process and thread. What is not known is 0, or SIZE_MAX. */
+/* What /proc says of this process and thread. What we do not know is 0, or SIZE_MAX. */
 struct process {
 	uint32_t tgid;
 	size_t pinned;		/* bytes, that count against RLIMIT_MEMLOCK */
@@ -89,15 +89,15 @@ struct process {
 enum { PREPARE_HELPERS = 15, PREPARE_STACK = 4096 };
 
 /*
- * What a preparation needs to remember. It is mapped for as long as that takes: the caller may
- * have but a small stack, and malloc() may call hooks of the program's.
+ * What a preparation needs to remember. We map it for as long as that takes: the caller may have
+ * a small stack, and malloc() may call hooks of the program's.
  */
 struct room {
 	/* First, as a mapping is aligned for a stack. */
 	char stack[PREPARE_HELPERS][PREPARE_STACK];
 	const struct prepare_device *device;
 	struct process process;
-	uint64_t lock_limit;	/* of bytes that may be pinned; UINT64_MAX: none */
+	uint64_t lock_limit;	/* bytes that may be pinned; UINT64_MAX: any number */
 	struct cgroup group;
 	struct text text;
 	struct parts mappings, untouched;
@@ -108,7 +108,8 @@ struct room {
 
 void prepare_look_at_process(struct text *text, struct process *process);
 /*
- * A soft limit, by its name in /proc/PID/limits; UINT64_MAX if there is none. False if not known.
+ * A soft limit, by its name in /proc/PID/limits; UINT64_MAX if there is none. False if we do not
+ * know.
  */
 bool prepare_resource_limit(struct text *text, const char *name, uint64_t *limit);
 /* Is the namespace behind that file for sure the one with this inode number? */
@@ -118,26 +119,26 @@ bool prepare_in_first_namespace(struct text *text, const char *path, uint64_t fi
 
 /* Why the kernel will, or might, refuse to register so many bytes; LEFT_NOTHING if it will not. */
 enum left_out prepare_refused(struct room *room, size_t bytes, struct prepare_report *report);
-/* Has nobody used up the limit of locked memory since? */
+/* Is there still room below the limit of locked memory? */
 bool prepare_still_fits(struct room *room);
 
 /* look.c */
 
-/* Is all of it populated, so far as a few samples tell? True if they tell nothing. */
+/* Are a few samples of it all populated? True if we cannot look. */
 bool prepare_is_resident(struct range range);
-/* It was found to be, or not. */
+/* Remember the answer. */
 void prepare_remember(struct range range, bool resident);
 /* A file for prepare_mapping(), or -1. */
 int prepare_open_maps(void);
 /* The mapping that an address is in. */
 bool prepare_mapping(int maps, uintptr_t addr, struct range *mapping);
 /*
- * The mappings that can be prepared. False if the range is to be left alone: the kernel would
- * refuse to register it, or might, or we do not know, as there are too many mappings.
+ * Find the mappings that we can prepare. False if we must leave the range alone: the kernel would
+ * refuse to register it, or might, or there are too many mappings to know.
  */
 bool prepare_find_mappings(struct room *room, struct range range);
 /*
- * Those ranges of them, of PREPARE_LEAST or more, in which not a page is populated. False if the
+ * Find the ranges of them, of PREPARE_LEAST or more, in which no page is populated. False if the
  * kernel would refuse to register them: there is a guard page (MADV_GUARD_INSTALL).
  */
 bool prepare_find_untouched(struct room *room);
@@ -148,16 +149,16 @@ size_t prepare_count_huge(struct room *room, struct range range);
 /* huge.c */
 
 /*
- * What untouched memory is to be of huge pages? Sets thp_size, and to_collapse unless the kernel
- * does it by itself; if @by_advice, advises it to.
+ * Decide which untouched memory gets huge pages: set thp_size, and to_collapse unless the kernel
+ * makes them by itself. If @by_advice, advise it to.
  */
 void prepare_plan_huge(struct room *room, bool by_advice, struct prepare_report *report);
 /*
- * Populate with huge pages what is to_collapse. False after an error, which the kernel would
- * meet, too.
+ * Populate the parts that are to_collapse with huge pages. False after an error that the kernel
+ * would meet, too.
  */
 bool prepare_make_huge(struct room *room, struct prepare_report *report);
-/* Make huge pages again, also if it was found that this makes us wait: for tests. */
+/* For tests: forget that MADV_COLLAPSE has made us wait. */
 void prepare_forget_wait(void);
 /* Make huge pages of base pages. Returns how many bytes. */
 size_t prepare_collapse(struct room *room);
@@ -165,8 +166,8 @@ size_t prepare_collapse(struct room *room);
 /* ends.c */
 
 /*
- * Populate the base pages before the first huge page and behind the last, if they are to be side by
- * side. False after an error, which the kernel would meet, too.
+ * Populate the base pages before the first huge page and behind the last one side by side, where
+ * that pays. False after an error that the kernel would meet, too.
  */
 bool prepare_ends(struct room *room);
 
@@ -211,14 +212,14 @@ void prepare_await_helpers(struct helper *helpers, unsigned int count);
 
 /* zones.c */
 
-/* Would what we populate have to be moved to be pinned, or might it? */
+/* Would the kernel have to move what we populate in order to pin it, or might it? */
 bool prepare_may_be_moved(struct text *text);
 
 /* cpus.c */
 
 /*
- * How many helpers may populate besides us; then @node is the one where our memory is to be. If
- * none, @why says why.
+ * How many helpers may populate besides us. They are for memory on @node, where we run. If there
+ * are none, @why says why.
  */
 unsigned int prepare_find_helpers(struct room *room, unsigned int *node, enum left_out *why);
 

@@ -2,18 +2,15 @@
 /*
  * Populate untouched memory with several threads, ours among them.
  *
- * The threads take chunks, by a count that all of them raise, until none is left, so that they
- * end together. A chunk is populated by MADV_POPULATE_WRITE, which neither changes what is there,
- * nor raises a signal where nothing can be. After an error nobody takes more: the kernel is going
- * to meet it as well, and will say so.
+ * The threads take chunks until none is left, by a count that all of them raise. So they end
+ * together. They populate by MADV_POPULATE_WRITE, which does not change what is there, and raises
+ * no signal. After an error nobody takes more: the kernel is going to meet it, too, and to say so.
  *
- * Alone we populate nothing but the ends (ends.c), which come first, while no helper of ours
- * allocates pages, and what huge.c does. The rest the kernel, when it pins, populates no slower.
+ * A single thread leaves this memory to the kernel, which populates it no slower when it pins.
  *
- * What helpers (helpers.c) inherit from us is what they need: scheduling, memory policy, cgroup.
- * If one cannot be made, there are fewer. When a signal waits for us, they end (helpers.c says why),
- * and once it was handled there are others. All registrations of a process that are under way share
- * as many helpers as one would have alone.
+ * Helpers (helpers.c) inherit what they need: scheduling, memory policy, cgroup. If one cannot be
+ * made, there are fewer. When a signal waits, they end, and there are new ones once it was handled.
+ * All registrations of a process that are under way share as many helpers as one would have alone.
  */
 #define _GNU_SOURCE
 #include <stdatomic.h>
@@ -23,8 +20,8 @@
 #include "parts.h"
 
 /*
- * Small enough that none waits long for the last one; large enough that a thread for it pays: to
- * have one come and go takes a thirtieth of the time (measured on an emulated machine).
+ * Small enough that no thread waits long for the last one. Large enough that a thread for it pays:
+ * to make one and to end it takes a thirtieth of the time (measured on an emulated machine).
  */
 #define CHUNK		(8 * PREPARE_MIB)
 
@@ -39,13 +36,13 @@ struct work {
 	struct held_signals signals;
 };
 
-/* Of hugetlb's largest pages, each is one. */
+/* Each of hugetlb's largest pages is a chunk. */
 static size_t chunk_size(const struct part *part)
 {
 	return part->page_size > CHUNK ? part->page_size : CHUNK;
 }
 
-/* Chunks end at multiples of their size, so that no huge page is in two. */
+/* Chunks end at multiples of their size, so no huge page is in two of them. */
 static size_t count_chunks(const struct part *part)
 {
 	size_t size = chunk_size(part);
@@ -124,7 +121,7 @@ static int help(void *arg)
 	return 0;
 }
 
-/* Populates as they do, and sees to it that no more is populated than may be pinned. */
+/* Populates as helpers do, and stops all when no more may be pinned, or a signal waits. */
 static void populate(struct work *work, struct prepare_report *report)
 {
 	while (populate_one(work)) {
@@ -137,7 +134,7 @@ static void populate(struct work *work, struct prepare_report *report)
 	}
 }
 
-/* How many helpers there are, behind the process that has them: a forked child has none. */
+/* The process that has helpers, and behind it their number: a forked child has none. */
 static _Atomic uint64_t at_work;
 
 /* Returns how many more there may be, and counts them. */
@@ -205,8 +202,7 @@ static unsigned int populate_together(struct work *work, unsigned int wanted,
 }
 
 /*
- * The little that is left of a part that has been populated with huge pages, is not worth a
- * helper.
+ * Of a part with huge pages, what is left is not worth a helper.
  */
 static bool populate_rest(struct part *part)
 {
@@ -233,7 +229,7 @@ void prepare_populate(struct room *room, uint32_t max_threads, struct prepare_re
 	report->threads = populate_together(&work, whole > UINT32_MAX ? UINT32_MAX : whole, report);
 	if (!report->threads)
 		return;
-	/* Of these parts, what was populated before is in the chunks, too. */
+	/* The chunks include what was populated of these parts before. */
 	for (part = room->untouched.part; part < end; part++)
 		if (!part->done)
 			part->populated = 0;

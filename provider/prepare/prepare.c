@@ -2,55 +2,53 @@
 /*
  * Prepare memory for registration, before the kernel pins it.
  *
- * Memory that a program has not touched yet is populated by its registration, a base page at a
- * time unless somebody has asked for huge ones, by one thread. Once pinning is cheap that is what
- * remains: most of the time goes to zeroing pages, and what comes of it takes long to describe. So
+ * The kernel populates memory that a program has not touched when it registers it: by one thread,
+ * and with base pages unless somebody has asked for huge ones. Once pinning is cheap, zeroing these
+ * pages takes most of the time, and a list of so many pages is long. So we prepare the memory:
  *
- *	look.c		finds out before what is there, and what is not
- *	limits.c	whether the kernel is going to refuse the registration
- *	zones.c		whether what is populated now would have to be moved to be pinned
- *	huge.c		populates with huge pages where nothing is populated, or, if told to,
- *			makes huge pages of base pages
+ *	look.c		finds what is populated, and what is not
+ *	limits.c	says whether the kernel is going to refuse the registration
+ *	zones.c		says whether the kernel would have to move the pages to pin them
+ *	huge.c		populates with huge pages where nothing is populated; if asked to, makes
+ *			huge pages of base pages
  *	ends.c		populates what is too short for a huge page, side by side
  *	populate.c	populates with several threads; cpus.c says how many, helpers.c has them
  *
- * by what /proc and /sys say (process.c, cgroup.c, text.c). The rule is: what we do to make a
- * registration fast leaves no trace after it, and never has a program fail that works without it.
- * What we cannot find out, we take for a reason to do nothing.
+ * They go by what /proc and /sys say (process.c, cgroup.c, text.c). The rule is: what we do to make
+ * a registration fast leaves no trace after it, and never makes a program fail that works without
+ * it. Where we cannot find out, we do nothing.
  *
- * Every registration comes by here, and most are of memory that is there, or small. Below
- * PREPARE_LEAST there is no system call: it might not hold a whole huge page or two, and to look at
- * it would take a good part of what there is to gain. If a few samples of a larger range are
- * populated, all of it is taken to be, and that is all.
+ * Every registration calls this, and most are small, or of memory that is populated. Below
+ * PREPARE_LEAST we make no system call: the memory may not hold a whole huge page or two, and a
+ * look at it would take a good part of what there is to gain. In a larger range we look at a few
+ * samples. If they are populated, we take the range to be so, and leave it alone.
  *
- * Nothing is populated for a registration that the kernel is going to refuse, so far as we can
- * tell. To be wrong costs time, and memory until the program gives it back.
+ * We populate nothing for a registration that we know the kernel is going to refuse. A mistake
+ * costs time, and memory until the program gives it back.
  *
- * System calls: a seccomp filter may kill the process for any that it does not know. Before we
- * know that there is no filter, and if there is one, we make those that malloc() makes (mmap(),
- * munmap(), madvise(); and open(), read() and close(), here of files of /proc and /sys), and
- * ioctl(), which registers the memory. Those that change mappings go past libc: syscall.h says
- * why.
+ * System calls: a seccomp filter may kill the process for one that it does not know. While we do
+ * not know that there is no filter, we make only calls that malloc() makes (mmap(), munmap(),
+ * madvise(); open(), read() and close(), here of files of /proc and /sys), and ioctl(), which
+ * registers the memory. Calls that change mappings go past libc: syscall.h says why.
  *
- * Preparing never fails, as what has not been prepared, the kernel deals with. Nor can it do harm:
+ * Preparing never fails: the kernel deals with memory that is not prepared. It does no harm:
  *
- *  - No advice that we give for the caller's memory changes what memory reads as, wherever it
- *    hits. So it does not matter what other threads do to the address space between our looking
- *    and our giving it, be it in our range, which a program that registers it should not change,
- *    and had better not with the stock kernel either.
+ *  - Our advice for the caller's memory never changes what memory reads as, wherever it hits. So
+ *    other threads may change the address space between our look and our advice. (A program that
+ *    registers a range should not change that range, with the stock kernel either.)
  *
- *  - The caller's memory is never touched by the CPU, so nothing raises a signal. Where a page
- *    cannot be had (past the end of a file, no huge page left, a userfaultfd that says so)
- *    MADV_POPULATE_WRITE fails, and then so does the registration, with an error of its own. Where
- *    a page fault waits for somebody (userfaultfd), it waits here instead of there. And memory
- *    that a cgroup does not grant is as missing when populated here as when populated there.
+ *  - The CPU never touches the caller's memory, so nothing raises a signal. Where a page cannot be
+ *    had (past the end of a file, no huge page left, a userfaultfd that says so)
+ *    MADV_POPULATE_WRITE fails. Then the registration fails, too, with an error of its own. Where
+ *    a page fault waits for somebody (userfaultfd), it waits here instead of there. Memory that a
+ *    cgroup does not grant is missing here as it is there.
  *
- *  - Cancellation is off meanwhile: ibv_reg_mr() is no place for it, and we have files open and
- *    helpers to wait for. errno is the caller's.
+ *  - Cancellation is off meanwhile: we have files open and helpers to wait for. errno is the
+ *    caller's.
  *
- *  - There is no state but counts of helpers (populate.c) and pages (limits.c), and some ranges
- *    that were populated (look.c). What a forked child prepares does not depend on what its
- *    parent has.
+ *  - There is little state: counts of helpers (populate.c) and of pages (limits.c), some ranges
+ *    that were populated (look.c), and a time before which we make no huge pages (huge.c). What a
+ *    forked child prepares does not depend on the helpers and pages of its parent.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -84,15 +82,15 @@ static struct range pages_of(void *addr, size_t length)
 		 IBV_ACCESS_OPTIONAL_RANGE)
 
 /*
- * Memory that is only read is left alone: a page of it that is not there may stay the one page of
- * zeros for all.
+ * We leave memory alone that is only read: a page that is not there may stay the one page of zeros
+ * that all share.
  */
 static bool is_for_writing(int access)
 {
 	return access & IBV_ACCESS_LOCAL_WRITE && !(access & ~GRANTED);
 }
 
-/* An IOVA has to be where the memory is in a page. */
+/* The IOVA and the memory must begin at the same place in a page. */
 static bool fits(void *addr, uint64_t iova)
 {
 	return !(((uintptr_t)addr ^ iova) & (sysconf(_SC_PAGESIZE) - 1));
@@ -103,7 +101,7 @@ static bool is_to_gain(struct range range, uint32_t steps)
 	return steps & PHYRDV_PREPARE_COLLAPSE || !prepare_is_resident(range);
 }
 
-/* After an error, or where no more may be pinned, the rest is left alone. */
+/* After an error, and where no more may be pinned, we leave the rest alone. */
 static void prepare_untouched(struct room *room, uint32_t steps, uint32_t max_threads,
 			      struct prepare_report *report)
 {
@@ -156,7 +154,7 @@ static enum left_out prepare_range(struct room *room, struct range range,
 	return LEFT_NOTHING;
 }
 
-/* All that is not done for small memory, or for memory that is there. */
+/* What we do for large memory that is not populated. */
 static enum left_out prepare_in_room(const struct prepare_device *device, struct range range,
 				     const struct prepare_policy *policy,
 				     struct prepare_report *report)

@@ -27,7 +27,7 @@ struct prepare_device {
 	uint64_t (*largest)(const struct prepare_device *device);
 };
 
-/* What was left out, and why; prepare_left_out() has the words for it. */
+/* What we left out, and why; prepare_left_out() has the words for it. */
 enum left_out {
 	LEFT_NOTHING,
 	LEFT_ALL_NO_ROOM,
@@ -51,12 +51,12 @@ enum left_out {
 };
 
 /*
- * What was done.
+ * What we did.
  *
- * @huge_bytes: bytes made, or advised to be, huge pages where nothing was populated
- * @populated_bytes: bytes populated ahead, huge pages among them
- * @collapsed_bytes: bytes for which base pages were collapsed
- * @threads: threads that populated; 0 if nothing was
+ * @huge_bytes: bytes of huge pages, made or advised, where nothing was populated
+ * @populated_bytes: bytes that we populated, huge pages among them
+ * @collapsed_bytes: bytes of base pages that we collapsed
+ * @threads: threads that populated; 0 if we populated nothing
  * @left_out: a bit for each enum left_out
  * @counted_pages: see prepare_release()
  */
@@ -74,8 +74,8 @@ struct prepare_policy prepare_policy_from_env(void);
 
 /*
  * Prepare the memory [addr, addr + length), which is about to be registered for that IOVA, with
- * these IBV_ACCESS_* flags. Never fails: what cannot be done is left to the kernel. errno stays.
- * Once the kernel has registered the memory, or has refused to, prepare_release() must be called.
+ * these IBV_ACCESS_* flags. This never fails: the kernel does what we cannot. errno stays. Call
+ * prepare_release() once the kernel has registered the memory, or has refused to.
  */
 void prepare(const struct prepare_device *device, void *addr, size_t length, uint64_t iova,
 	     int access, const struct prepare_policy *policy, struct prepare_report *report);

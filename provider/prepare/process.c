@@ -2,9 +2,9 @@
 /*
  * What the kernel says of this process and of the thread that registers memory.
  *
- * One file says most of it, /proc/thread-self/status. So no system call is needed that a seccomp
- * filter may kill us for: files are opened, read and closed, and nothing else. What a file does
- * not say, or says in a way that we do not understand, is taken for what has us do less.
+ * One file says most of it, /proc/thread-self/status. So we need no system call that a seccomp
+ * filter may kill us for: we open, read and close files, and do nothing else. If a file does not
+ * say something, or we do not understand it, we assume what makes us do less.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -75,7 +75,7 @@ bool prepare_resource_limit(struct text *text, const char *name, uint64_t *limit
 	return found;
 }
 
-/* The inode number of an open file, by what /proc says of it: fstat() is one system call more. */
+/* The inode number of an open file, from /proc: a filter may not know fstat(). */
 static bool find_inode(struct text *text, int fd, uint64_t *inode)
 {
 	char path[48], digits[TEXT_DIGITS];

@@ -2,10 +2,10 @@
 /*
  * System calls past libc.
  *
- * Registration caches put themselves in front of libc's munmap(), madvise() and the like, and take
- * locks there that they hold when they call ibv_reg_mr(). So whatever changes mappings must not go
- * through these symbols. Besides, helper threads (helpers.c) have no thread-local storage of their
- * own, so they must not write errno.
+ * Registration caches stand in front of libc's munmap(), madvise() and the like. There they take
+ * locks that they hold when they call ibv_reg_mr(). So no call that changes mappings may go through
+ * these symbols. Besides, helper threads (helpers.c) have no thread-local storage of their own, so
+ * they must not write errno.
  *
  * All of these return the kernel's answer: -errno after an error.
  */
@@ -62,7 +62,7 @@ static inline long raw_syscall(long nr, long a, long b, long c, long d, long e, 
 
 #else
 
-/* syscall() is no symbol that caches look at, but it writes errno: here, there are no helpers. */
+/* Caches do not stand in front of syscall(). But it writes errno, so there are no helpers here. */
 #define RAW_SYSCALLS 0
 
 static inline long raw_syscall(long nr, long a, long b, long c, long d, long e, long f)

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Where does memory come from that is populated before it is pinned?
+ * Would the kernel take the memory that we populate from a place where it must not be pinned?
  *
  * Memory that is pinned for long must not lie where the kernel wants to be able to move it away:
- * the zone Movable (memory that may be unplugged, kernelcore=, movablecore=) and CMA. What the
- * kernel populates in order to pin it, it takes from elsewhere. What madvise() populates or
- * collapses, it takes from there first, to move it, page by page, when it is pinned, which takes
- * longer than we save, and fails where there is nothing left to move it to. So where there is such
- * memory, or where we cannot find out, nothing is populated.
+ * the zone Movable (memory that may be unplugged, kernelcore=, movablecore=) and CMA. When the
+ * kernel pins memory, it populates it from elsewhere. For madvise() it takes these places first.
+ * Then it has to move each page to pin it. That takes longer than we save, and fails if there is no
+ * memory left elsewhere. So if there is such memory, or if we do not know, we populate nothing.
  */
 #define _GNU_SOURCE
 #include <string.h>

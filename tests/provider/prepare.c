@@ -3,8 +3,8 @@
  * prepare: what provider/prepare/ does with memory, by what the kernel says of it; see
  * prepare_case.h for the parts.
  *
- * No RDMA is needed: prepare() is called as ibv_reg_mr() would. Nothing but the memory's own page
- * tables and the kernel's account of its mappings is believed, and the report only if it agrees.
+ * This needs no RDMA: it calls prepare() as ibv_reg_mr() would. It believes the memory's own page
+ * tables, and what the kernel says of its mappings. The report has to agree with these.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -116,7 +116,7 @@ unsigned int await_threads(unsigned int most)
 {
 	unsigned int threads = entries("/proc/self/task"), looks;
 
-	/* A thread that was joined may be seen for longer, the more so with little CPU time. */
+	/* A thread that was joined may show for longer, the more so with little CPU time. */
 	for (looks = 0; threads > most && looks < 100; looks++) {
 		usleep(20000);
 		threads = entries("/proc/self/task");
@@ -132,7 +132,7 @@ int ask(char *addr, size_t len, uint32_t steps, uint32_t max_threads,
 	unsigned int files_after, threads_after;
 	int error, cancel;
 
-	/* What is not filled in shall be seen. */
+	/* A field that is not filled in must show. */
 	memset(report, 0xa5, sizeof(*report));
 	errno = EXFULL;
 	prepare_mr(addr, len, IBV_ACCESS_LOCAL_WRITE, &policy, report);

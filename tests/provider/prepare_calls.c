@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The system calls and functions by which memory is prepared: none that a seccomp filter may kill
- * for, none by a symbol that a registration cache may have hooked, and little stack.
+ * The system calls and functions that preparing uses: no call that a seccomp filter may kill for,
+ * no symbol that a registration cache may have hooked, and little stack.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -67,7 +67,7 @@ static int only(const int *calls, size_t count)
 	return filter(calls, count, SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS);
 }
 
-/* In a child: whatever it calls but exit() kills it. */
+/* In a child: any call but exit() kills it. */
 static int no_calls(const void *arg)
 {
 	static const int leave[] = { SYS_exit_group };
@@ -100,7 +100,7 @@ static int test_no_calls(const void *arg)
 	return test_in_child(no_calls, arg);
 }
 
-/* In a child: in memory that is there, a few pages are asked for, by reading a file. */
+/* In a child: of populated memory, we ask for a few pages, by a file. */
 static int few_calls(const void *arg)
 {
 	static const int few[] = { SYS_exit_group, SYS_openat, SYS_ioctl, SYS_close };
@@ -120,7 +120,7 @@ static int few_calls(const void *arg)
 	return PASSED;
 }
 
-/* In a child: memory that was found to be there is taken to be, some times, and then looked at. */
+/* In a child: memory that was found populated is taken to be so some times, and then looked at. */
 static int no_calls_again(const void *arg)
 {
 	static const int leave[] = { SYS_exit_group };
@@ -159,13 +159,13 @@ static int test_few_calls(const void *arg)
 
 /* --- under a filter ----------------------------------------------------------------------- */
 
-/* All that may be called where there is a filter, or before it is known. */
+/* The only calls where there is a filter, and before we know that there is none. */
 static const int allowed[] = {
 	SYS_exit_group, SYS_openat, SYS_read, SYS_close, SYS_ioctl, SYS_mmap, SYS_munmap,
 	SYS_madvise,
 };
 
-/* Bytes in huge pages, by the calls that are allowed. */
+/* Bytes in huge pages, found by the calls that are allowed. */
 static size_t count_huge(const char *addr, size_t len)
 {
 	static struct page_region region[64];
@@ -197,7 +197,7 @@ static const struct filtered {
 	{ "hugetlb", ANON | MAP_HUGETLB, AUTO, false },
 };
 
-/* In a child, which anything else kills. There are no threads, but huge pages. */
+/* In a child, which any other call kills. There are huge pages, and no threads. */
 static int under_filter(const void *arg)
 {
 	const struct filtered *f = arg;
@@ -227,7 +227,7 @@ static int test_under_filter(const void *arg)
 	return test_in_child(under_filter, arg);
 }
 
-/* In a child: calls that fail, as containers have them; what is not needed does without. */
+/* In a child: calls fail, as in containers. What does not need them is done. */
 static const struct denied {
 	const char *name;
 	int calls[4];
@@ -342,7 +342,7 @@ static int test_denied(const void *arg)
 
 /* --- hooks -------------------------------------------------------------------------------- */
 
-/* What caches put themselves in front of, and malloc(), by which they might be called. */
+/* Functions that caches stand in front of, and malloc(), which might call these. */
 static atomic_bool watching;
 static atomic_uint hooked;
 
@@ -522,10 +522,10 @@ static int test_wait(const void *arg)
 
 /* --- stack -------------------------------------------------------------------------------- */
 
-/* Of a thread with a stack of ours, which is painted before. */
+/* A thread has a stack of ours, which we have painted before. */
 #define STACK	(3 * MIB)
 #define PAINT	0xa5
-/* What all of prepare() may use. Frames of the kernel's (signals) are not among it. */
+/* prepare() may use so much in all. */
 #define BAR	(2 * KIB)
 
 struct painted {
@@ -563,8 +563,7 @@ static __attribute__((noinline)) void *use_stack(void *arg)
 	size_t used;
 
 	/*
-	 * Once before, as the dynamic linker needs more when a function is called for the first
-	 * time.
+	 * Once before: the dynamic linker needs more when a function is called for the first time.
 	 */
 	prepare_fresh_area(painted->steps, &painted->err);
 	memset(painted->stack, PAINT, here - painted->stack - 512);

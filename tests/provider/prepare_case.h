@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What the parts of `prepare` share: memory to be prepared, and the look at what came of it.
+ * What the parts of `prepare` share: memory to prepare, and a look at it afterwards.
  *
  *	prepare.c		the program, and these
  *	prepare_kinds.c		every kind of memory, and the states it can be in
- *	prepare_ends.c		base pages around the huge ones, which are to lie side by side
+ *	prepare_ends.c		base pages around the huge ones, which must lie side by side
  *	prepare_refused.c	what must be left alone, in part or altogether
  *	prepare_limits.c	registrations that the kernel will refuse
- *	prepare_calls.c		the system calls and functions by which it is done
+ *	prepare_calls.c		the system calls and functions that it uses
  *	prepare_process.c	around it: threads, signals, fork
  *	prepare_system.c	what it may see of the system: /proc, /sys, cgroups
  *	prepare_nodes.c		a machine with several memory nodes
@@ -61,7 +61,7 @@ size_t present(const char *addr, size_t len);
 /* The same without /proc, and without rights. */
 size_t resident(const char *addr, size_t len);
 
-/* It is not known of this memory that it is populated. */
+/* Forget that this memory was found populated. */
 void forget(const void *addr, size_t len) __attribute__((access(none, 1)));
 
 /* prepare() for a device that takes all, as ibv_reg_mr() has it: the address is the IOVA, too. */
@@ -70,7 +70,7 @@ extern const struct prepare_device any_device;
 static inline void prepare_mr(void *addr, size_t len, int access,
 			      const struct prepare_policy *policy, struct prepare_report *report)
 {
-	/* That other memory was at this address in another test, shall make no difference. */
+	/* Another test may have had other memory at this address. */
 	forget(addr, len);
 	prepare(&any_device, addr, len, (uintptr_t)addr, access, policy, report);
 	prepare_release(report);
@@ -82,7 +82,7 @@ unsigned int entries(const char *path);
 unsigned int await_threads(unsigned int most);
 
 /*
- * prepare_mr(), for local writing, after which errno must be what it was, and the process must have
+ * prepare_mr(), for local writing. Afterwards errno must be what it was, and the process must have
  * the threads, the files and the state of cancellation that it had.
  */
 int ask(char *addr, size_t len, uint32_t steps, uint32_t max_threads,
@@ -93,7 +93,7 @@ struct outcome {
 	size_t huge;		/* bytes populated with huge pages, or advised to be */
 	size_t populated;	/* bytes */
 	size_t present;		/* bytes that are there afterwards, however they came there */
-	unsigned int threads;	/* that populate, if not one for huge pages, and two for others */
+	unsigned int threads;	/* that populate; 0: one for huge pages, two for others */
 };
 
 int check(const char *addr, size_t len, const struct prepare_report *report,
@@ -112,9 +112,9 @@ extern struct knob thp, thp_2m;
 /* Writes a line to a file that is there. */
 int write_line(const char *path, const char *line);
 
-/* In a child: mounts of our own from here on. */
+/* From here on, a child has mounts of its own. */
 int unshare_mounts(void);
-/* And there, a file has this content; NULL: it cannot be opened. */
+/* Among these, a file has this content; NULL: nobody can open it. */
 int cover_file(const char *path, const char *content);
 
 void kinds_add_tests(void);
@@ -126,7 +126,7 @@ void process_add_tests(void);
 void system_add_tests(void);
 void nodes_add_tests(void);
 
-/* What the program does where a test has it started with more rights than that test has. */
+/* A test starts the program with more rights than it has itself. Then the program does this. */
 void secure_main(void);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The base pages before the first huge page and behind the last, where free memory is scattered:
- * they lie side by side, and are populated otherwise as ever.
+ * The base pages before the first huge page and behind the last lie side by side, though free
+ * memory is scattered. For the rest they are populated as ever.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -13,24 +13,24 @@
 /* From here on, ends are of interest. */
 #define ENDS_LEN	(64 * MIB)
 /*
- * One would do for each end, but the kernel takes a page for itself here and there, and a thread
- * that is moved to another CPU loses the 32 pages that have just been freed on this one: up to
- * three times, say, while the host is busy.
+ * One would do for each end. But the kernel takes a page for itself here and there. And a thread
+ * that moves to another CPU loses the 32 pages that have just been freed on this one. While the
+ * host is busy, that may happen three times.
  */
 #define RUNS		(16 + 3 * 32)
-/* Without our doing, of a huge page's worth of base pages. */
+/* So many runs has a huge page's worth of base pages, if nothing puts them side by side. */
 #define SCATTERED	256
 
-/* The part of a zone's memory that CPUs keep free pages of, all together: FEW is the least. */
+/* All CPUs together keep this part of a zone's memory as free pages. FEW is the least. */
 static struct knob kept;
 #define FEW		"1000000"
 
-/* What a CPU keeps at least, and more. */
+/* More than the least that a CPU keeps. */
 #define LEAST_KEPT	(4 * MIB)
-/* So often that it comes down to that: each time, a CPU gives back some 2000 pages. */
+/* Each time, a CPU gives back some 2000 pages: after so many times, it keeps the least. */
 #define REFRESHES	64
 
-/* Of the pages that CPUs keep free from what was before, most are given back. */
+/* The CPUs give back most of the free pages that they have kept until now. */
 static int keep_few(void)
 {
 	int i, err = PASSED;
@@ -41,7 +41,7 @@ static int keep_few(void)
 	return err;
 }
 
-/* And the others are used up: this is populated on each CPU that we run on. */
+/* Use up the others: populate this on each CPU that we run on. */
 static int use_up_kept(char *addr)
 {
 	cpu_set_t cpus;
@@ -58,7 +58,7 @@ static int use_up_kept(char *addr)
 	return err;
 }
 
-/* Every second page of it is free, and no CPU has others to give out first. */
+/* Free every second page of it, while no CPU has others to give out first. */
 static int scatter(struct area *area)
 {
 	size_t at;
@@ -73,7 +73,7 @@ static int scatter(struct area *area)
 	return err ?: use_up_kept(area->addr + ENDS_LEN);
 }
 
-/* Memory that is populated in order comes as scattered as we want it. */
+/* Memory that is populated in order is as scattered as we want it. */
 static int check_scattered(void)
 {
 	struct area area;
@@ -163,7 +163,7 @@ static size_t mapped_pages(void)
 }
 
 /*
- * A single thread populates the ends all the same, only these by advice, and nothing of ours is
+ * A single thread populates the ends, too. By advice it populates nothing else. Nothing of ours is
  * left.
  */
 static int test_alone(const void *arg)

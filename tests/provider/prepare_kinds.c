@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Every kind of memory, and the states it can be in: what is prepared, and that nothing is lost.
+ * Every kind of memory, and the states it can be in: what is prepared, and what stays as it is.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -173,7 +173,7 @@ static int test_malloc(const void *arg)
 		return fail("malloc: %m");
 	page = (char *)((uintptr_t)p & ~(SZ_4K - 1));
 	huge = huge_inside(p, LEN);
-	/* Of the first page malloc() uses 16 bytes; what is asked for ends in one page more. */
+	/* malloc() uses 16 bytes of the first page, so the memory ends in one page more. */
 	err = ask_and_check(p, LEN, AUTO, &(struct outcome){ huge, LEN, LEN, 0 });
 	if (!err && present(page, LEN + SZ_4K) != LEN + SZ_4K)
 		err = fail("the page where it ends is not present");
@@ -243,7 +243,7 @@ static int test_step(const void *arg)
 
 /* --- states ------------------------------------------------------------------------------- */
 
-/* Between memory that was written, only the parts that were not are prepared. */
+/* Only the parts that were not written are prepared. */
 static int test_partly(const void *arg)
 {
 	size_t quarter = LEN;	/* of the whole */
@@ -266,7 +266,7 @@ static int test_partly(const void *arg)
 	return err;
 }
 
-/* Pages written here and there, fewer and fewer; what is between must read as zeros. */
+/* Pages are written here and there, fewer and fewer. Those between must read as zeros. */
 static bool is_written(size_t page)
 {
 	return page < 1024 || (page < 4096 && page % 512 == 7) || page == 5000;
@@ -296,7 +296,7 @@ static int test_content(const void *arg)
 	return err;
 }
 
-/* Another thread that writes meanwhile: what it wrote last must be there. */
+/* Another thread writes meanwhile. What it wrote last must be there. */
 struct writer {
 	struct area area;
 	pthread_t thread;
@@ -381,8 +381,8 @@ static unsigned int count_mappings(uintptr_t start, uintptr_t end)
 }
 
 /*
- * Memory that has been prepared can be made larger, as realloc() does it, and is the one mapping
- * that it was. All that was mapped, or a part in the middle.
+ * Memory that was prepared, all of a mapping or a part in its middle, is the one mapping that it
+ * was. It can be made larger, as realloc() does it.
  */
 static int test_mremap(const void *arg)
 {
@@ -417,8 +417,8 @@ static int test_mremap(const void *arg)
 }
 
 /*
- * Parts of a mapping, over and over, whose memory is given back. What is touched there next is a
- * page.
+ * Parts of a mapping are prepared over and over, and their memory is given back. The next touch
+ * there populates a page.
  */
 static int test_churn(const void *arg)
 {
@@ -446,8 +446,7 @@ static int test_churn(const void *arg)
 }
 
 /*
- * Advice, which is asked for: two threads populate, and its traces are there, as the man page
- * says.
+ * Advice, if asked for: two threads populate, and its traces are there, as the man page says.
  */
 static int test_advise(const void *arg)
 {
@@ -474,7 +473,7 @@ static int test_advise(const void *arg)
 	return err;
 }
 
-/* The kernel cannot collapse where it must not compact: base pages, by two threads. */
+/* Where the kernel must not compact, it cannot collapse: two threads populate base pages. */
 static struct knob defrag;
 
 static int test_defrag(const void *arg)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Registrations that the kernel will refuse: nothing is populated for them, and all is where it
- * will not.
+ * Registrations that the kernel will refuse: nothing is populated for them. If the kernel will not
+ * refuse one, all is.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -36,7 +36,7 @@ static int memlock(const void *arg)
 	(void)arg;
 	if (setrlimit(RLIMIT_MEMLOCK, &limit))
 		return fail("RLIMIT_MEMLOCK: %m");
-	/* Who has the capability has no limit. */
+	/* With the capability there is no limit. */
 	err = area_open_anon(&area, 2 * LEN, ODD) ?:
 	      ask_and_check(area.addr, 2 * LEN, POPULATE,
 			    &(struct outcome){ 0, 2 * LEN, 2 * LEN, 0 });
@@ -52,7 +52,7 @@ static int test_memlock(const void *arg)
 	return test_in_child(memlock, arg);
 }
 
-/* All that is mapped is locked once it is there. */
+/* All that is mapped is locked once it is populated. */
 static int locked(const void *arg)
 {
 	struct area area;
@@ -70,7 +70,7 @@ static int test_locked(const void *arg)
 	return test_in_child(locked, arg);
 }
 
-/* In a child: what root of another user namespace has is not the capability that counts. */
+/* In a child: root of another user namespace does not have the capability that counts. */
 static int elsewhere(const void *arg)
 {
 	struct rlimit limit = { LEN, LEN };
@@ -85,7 +85,7 @@ static int elsewhere(const void *arg)
 	err = area_open_anon(&area, 2 * LEN, ODD);
 	if (err)
 		return err;
-	/* Which pages these are, /proc tells nobody here. */
+	/* /proc does not show page frame numbers here. */
 	prepare_mr(area.addr, LEN + 1, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
 	if (report.populated_bytes || resident(area.addr, area.len))
 		return fail("%zu bytes were populated", report.populated_bytes);
@@ -111,8 +111,8 @@ static int is_left_alone(const struct area *area, const struct prepare_report *r
 }
 
 /*
- * In a child: the limit has room for one of two regions. Both are prepared before the kernel has
- * pinned either, as two threads do it. A child has nothing under way.
+ * In a child: the limit has room for one of two regions. We prepare both before the kernel has
+ * pinned one, as two threads may. A child has nothing under way.
  */
 static int two_in_child(const void *arg)
 {
@@ -155,7 +155,7 @@ static int test_two(const void *arg)
 	return test_in_child(two, arg);
 }
 
-/* While memory is populated, /proc says that others have used up the limit. */
+/* While we populate memory, /proc says that others have used up the limit. */
 #define LONG_LEN	(8 * LEN)
 #define STATUS		"Tgid:\t%d\nVmPin:\t%8d kB\nTHP_enabled:\t1\nCapEff:\t0\nSeccomp:\t0\n"
 
@@ -258,7 +258,7 @@ static int test_device(const void *arg)
 
 /* --- the rdma cgroup ---------------------------------------------------------------------- */
 
-/* In a child: files as those of a cgroup in a cgroup. What is not given (NULL) is not there. */
+/* In a child: files such as a cgroup in a cgroup has them. NULL: there is no such file. */
 static const struct granted {
 	const char *name;
 	const char *outer_max, *outer_now, *inner_max, *inner_now;

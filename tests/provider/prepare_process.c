@@ -33,17 +33,17 @@ static _Thread_local char large[MIB];
 
 /* --- threads ------------------------------------------------------------------------------ */
 
-/* Looks on, from a thread, what other threads there are. */
+/* A thread that looks which other threads there are. */
 struct watch {
 	pthread_t thread;
 	atomic_bool stop;
 	pid_t known[2];		/* the one that prepares, and the watch */
 	unsigned int most;	/* others at a time */
 	unsigned int seen;	/* looks at one */
-	unsigned long long unblocked;	/* signals that one had not blocked, of those that can be */
+	unsigned long long unblocked;	/* signals that one could have blocked, and has not */
 };
 
-/* Kernel's mask of the signals that nobody can block. */
+/* The kernel's mask of the signals that nobody can block. */
 #define NEVER_BLOCKED	(1ULL << (SIGKILL - 1) | 1ULL << (SIGSTOP - 1))
 
 static void look_at(struct watch *w, pid_t tid)
@@ -96,7 +96,7 @@ static void *watch(void *arg)
 
 static void watch_start(struct watch *w)
 {
-	/* Those of another test, or of the last watch, are no helpers. */
+	/* Threads of another test, or of the last watch, are no helpers. */
 	await_threads(1);
 	*w = (struct watch){ .known = { gettid() } };
 	if (pthread_create(&w->thread, NULL, watch, w))
@@ -159,7 +159,7 @@ static int test_threads(const void *arg)
 	return err;
 }
 
-/* In a child: no thread of ours is there any more for unshare() to mind. */
+/* In a child: there is no thread of ours any more that unshare() would mind. */
 static int alone_at_once(const void *arg)
 {
 	struct prepare_policy policy = { .steps = POPULATE };
@@ -221,7 +221,7 @@ static int test_signals(const void *arg)
 	/* Without SA_RESTART. */
 	sigaction(SIGPROF, &action, &before);
 	setitimer(ITIMER_PROF, &timer, NULL);
-	/* Such a timer goes by the kernel's ticks, and fast memory may be ready before the next. */
+	/* This timer goes by the kernel's ticks. Fast memory may be ready before the next one. */
 	for (tries = 0; tries < 50 && !err && !signals; tries++)
 		err = prepare_fresh();
 	setitimer(ITIMER_PROF, &off, NULL);

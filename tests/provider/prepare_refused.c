@@ -32,7 +32,7 @@
 
 /* --- opted out of huge pages -------------------------------------------------------------- */
 
-/* Populated all the same, in base pages. */
+/* It is populated with base pages. */
 static int test_no_huge(const void *arg)
 {
 	size_t shift = (uintptr_t)arg;
@@ -50,7 +50,7 @@ static int test_no_huge(const void *arg)
 	return err;
 }
 
-/* The part in the middle, which is in huge pages to either side. */
+/* The part in the middle has opted out, and there are huge pages to either side. */
 static int test_no_huge_partly(const void *arg)
 {
 	size_t third = LEN;
@@ -104,8 +104,8 @@ static int test_no_huge_process(const void *arg)
 }
 
 /*
- * In a child: the process lets those have huge pages who ask for them. Where the system gives
- * them to all, we do not: that the process has this wish, /proc does not tell.
+ * In a child: the process gives huge pages to memory that asks for them. Where the system gives
+ * them to all, we do not ask: /proc does not show what the process wants.
  */
 static int huge_if_advised(const void *arg)
 {
@@ -131,7 +131,7 @@ static int test_huge_if_advised(const void *arg)
 	return err;
 }
 
-/* The first thread's stack, of which a part was never touched; in a child, to have it fresh. */
+/* A part of the first thread's stack that was never touched. A child has a fresh one. */
 static int stack(const void *arg)
 {
 	struct rlimit limit = { 4 * LEN, 4 * LEN };
@@ -185,7 +185,7 @@ static int test_thread_stack(const void *arg)
 
 /* --- refused ------------------------------------------------------------------------------ */
 
-/* In the middle of memory that would be prepared, by itself. */
+/* In the middle of memory that would be prepared without it. */
 static const struct spoil {
 	const char *name;
 	int prot;		/* of the page that spoils it all; -1: a hole */
@@ -313,7 +313,7 @@ static int test_access(const void *arg)
 	return err;
 }
 
-/* Elsewhere in a page than the memory is, which is refused; then elsewhere, with all access. */
+/* The kernel refuses an IOVA elsewhere in a page than the memory. One that fits has all access. */
 static int test_iova(const void *arg)
 {
 	const int access = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE |
@@ -343,7 +343,7 @@ static int test_iova(const void *arg)
 
 /* --- memory that cannot be had ------------------------------------------------------------ */
 
-/* More huge pages than there are: no signal, and what was taken goes with the mapping. */
+/* More huge pages than there are: there is no signal, and those taken go with the mapping. */
 static int test_too_few(const void *arg)
 {
 	int flags = (uintptr_t)arg;
@@ -462,7 +462,7 @@ static int uffd_open(struct handler *h, uint64_t features)
 	return PASSED;
 }
 
-/* Faults are handled as ever: memory is what the handler makes it. */
+/* The handler answers faults as ever, and memory has what it has put there. */
 static int test_uffd(const void *arg)
 {
 	size_t shift = (uintptr_t)arg;
@@ -488,7 +488,7 @@ static int test_uffd(const void *arg)
 	return err;
 }
 
-/* --- several at a time, of which one is stopped by a userfaultfd ------------------------------ */
+/* --- several at a time, and a userfaultfd stops one ----------------------------------------- */
 
 struct stopped {
 	struct area *area;
@@ -505,7 +505,7 @@ static void *prepare_stopped(void *arg)
 	return NULL;
 }
 
-/* How many threads populate memory of its own for who calls. */
+/* So many threads must populate fresh memory for the caller. */
 static int threads_must_be(unsigned int threads)
 {
 	struct prepare_report report;
@@ -533,7 +533,7 @@ static int wait_for_fault(struct handler *h, struct uffd_msg *fault)
 	return PASSED;
 }
 
-/* Whose thread it is, a look at the process tells. */
+/* A look at the process shows whose thread it is. */
 static int one_is_named(void)
 {
 	DIR *dir = opendir("/proc/self/task");
@@ -555,8 +555,8 @@ static int one_is_named(void)
 }
 
 /*
- * On two CPUs, one helper is for all who register. While it is at work for one, another has none;
- * but a child has its own.
+ * On two CPUs, all who register share one helper. While it works for one, another has none. But a
+ * child has its own.
  */
 static int test_shared_helpers(const void *arg)
 {
@@ -670,7 +670,7 @@ static int test_stack_not_for_children(const void *arg)
 	return err;
 }
 
-/* Where a fault is to be answered by SIGBUS, there is none. */
+/* Where a userfaultfd answers a fault by SIGBUS, there is no signal. */
 static int test_uffd_sigbus(const void *arg)
 {
 	struct handler h = {};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * What a process may see of the system: /proc and /sys, its CPUs, cgroups and limits, and the
- * environment. What cannot be seen, or says what nobody understands, is a reason to do nothing.
+ * environment. If it cannot see something, or does not understand it, nothing is done.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -47,7 +47,7 @@ static int test_without(const void *arg)
 	return test_in_child(without, arg);
 }
 
-/* In a child that may run on three CPUs: nodes are as we say. */
+/* In a child that may run on three CPUs: we say which CPUs the node has. */
 static const struct node {
 	const char *list;	/* of its CPUs; NULL: it cannot be read */
 	unsigned int threads;
@@ -89,8 +89,7 @@ static int test_node(const void *arg)
 }
 
 /*
- * In a child, in a cgroup in a cgroup, which have a part of the CPUs' time, and may have some
- * threads.
+ * In a child, in a cgroup in a cgroup. These limit the CPUs' time, or the number of threads.
  */
 static const struct quota {
 	const char *file;
@@ -103,7 +102,7 @@ static const struct quota {
 	{ "cpu.max", "max 100000", "100000 100000", 0 },
 	{ "cpu.max", "500000 100000", "20000 10000", 2 },
 	{ "cpu.max", "10000 100000", "max 100000", 0 },
-	/* Of the threads that are left, we take half. */
+	/* We take half of the threads that are left. */
 	{ "pids.max", "1", "max", 0 },
 	{ "pids.max", "max", "1", 0 },
 	{ "pids.max", "max", "2", 0 },
@@ -140,13 +139,13 @@ static int in_cgroup(const void *arg)
 	      ask(area.addr, LEN, POPULATE, 0, &report);
 	if (!err && report.threads != quota->threads)
 		err = fail("%u threads populated", report.threads);
-	/* Whoever looks after the group counts this. */
+	/* Administrators look at this number. */
 	if (!err && pids_refused())
 		err = fail("the limit was hit %ld times", pids_refused());
 	return err;
 }
 
-/* In a child: a group whose files are not to be seen may have any limits. */
+/* In a child: a group may have any limits if we cannot see its files. */
 static int in_unseen_group(const void *arg)
 {
 	(void)arg;
@@ -256,7 +255,7 @@ enum then { NOTHING, NO_HUGE, NO_THREADS };
 #define GROUP		"/proc/thread-self/cgroup"
 #define FIELDS		"Tgid:\t1\nVmPin:\t 0 kB\nCapEff:\t0\nTHP_enabled:\t1\n"
 
-/* In a child that may lock some memory. What cannot be opened has no content. */
+/* In a child that may lock some memory. A file without content cannot be opened. */
 static const struct odd {
 	const char *name, *path, *content;
 	enum then then;
@@ -336,7 +335,7 @@ static int test_odd(const void *arg)
 
 /* --- movable memory ------------------------------------------------------------------------- */
 
-/* In which memory can be taken out of the machine, and put in again. */
+/* The kernel can take these out of use, and put them to use again. */
 #define BLOCKS "/sys/devices/system/memory"
 
 static bool has_movable(void)
@@ -367,7 +366,7 @@ static bool set_block(unsigned long block, const char *state)
 	return written > 0;
 }
 
-/* The number of a block that has become movable, or -1. Those with the kernel's memory cannot. */
+/* The number of a block that has become movable, or -1. A block with the kernel's memory cannot. */
 static long make_movable(void)
 {
 	DIR *dir = opendir(BLOCKS);
@@ -388,7 +387,7 @@ static long make_movable(void)
 	return found;
 }
 
-/* Memory from there would have to be moved to be pinned, so none is populated nor collapsed. */
+/* The kernel would have to move this memory to pin it, so we populate and collapse none. */
 static int test_movable(const void *arg)
 {
 	struct prepare_report report;
@@ -479,7 +478,7 @@ static int test_variables(const void *arg)
 	return err;
 }
 
-/* In a child that has more rights than who has started it, the environment says nothing. */
+/* A child that has more rights than its parent takes nothing from the environment. */
 static int secure(const void *arg)
 {
 	char *const args[] = { "privileged", NULL };
