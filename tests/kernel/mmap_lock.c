@@ -28,7 +28,8 @@ static unsigned int free_us = 10;
 module_param(free_us, uint, 0444);
 MODULE_PARM_DESC(free_us, "microseconds until it is taken again");
 
-static struct task_struct *holder;
+static struct task_struct *held;	/* the process */
+static struct task_struct *holder;	/* the kernel thread */
 
 static void sleep_us(unsigned int us)
 {
@@ -39,12 +40,12 @@ static void sleep_us(unsigned int us)
 }
 
 /* exec() gives the process another address space, so each hold asks for it. */
-static int hold(void *task)
+static int hold(void *unused)
 {
 	struct mm_struct *mm;
 
 	while (!kthread_should_stop()) {
-		mm = get_task_mm(task);
+		mm = get_task_mm(held);
 		if (mm) {
 			mmap_write_lock(mm);
 			sleep_us(hold_us);
@@ -53,13 +54,13 @@ static int hold(void *task)
 		}
 		sleep_us(free_us);
 	}
-	put_task_struct(task);
 	return 0;
 }
 
+/* Writes to a module's parameters come one at a time. */
 static int set_pid(const char *value, const struct kernel_param *param)
 {
-	struct task_struct *task, *thread;
+	struct task_struct *thread;
 	int nr, ret;
 
 	ret = kstrtoint(value, 0, &nr);
@@ -68,15 +69,15 @@ static int set_pid(const char *value, const struct kernel_param *param)
 	if (holder)
 		return -EBUSY;
 	rcu_read_lock();
-	task = pid_task(find_vpid(nr), PIDTYPE_PID);
-	if (task)
-		get_task_struct(task);
+	held = pid_task(find_vpid(nr), PIDTYPE_PID);
+	if (held)
+		get_task_struct(held);
 	rcu_read_unlock();
-	if (!task)
+	if (!held)
 		return -ESRCH;
-	thread = kthread_create(hold, task, "phyr_mmap_lock");
+	thread = kthread_create(hold, NULL, "phyr_mmap_lock");
 	if (IS_ERR(thread)) {
-		put_task_struct(task);
+		put_task_struct(held);
 		return PTR_ERR(thread);
 	}
 	/* It gets a CPU at once when its time has come, as it would where it has its own. */
@@ -98,8 +99,11 @@ static int __init mmap_lock_init(void)
 
 static void __exit mmap_lock_exit(void)
 {
-	if (holder)
-		kthread_stop(holder);
+	if (!holder)
+		return;
+	/* The thread may never have run, so it does not put the process. */
+	kthread_stop(holder);
+	put_task_struct(held);
 }
 
 module_init(mmap_lock_init);
