@@ -77,7 +77,6 @@ static int test_write_protected(const void *arg)
 	struct layout l;
 	int fd, err;
 
-	alarm(PATIENCE_S);
 	device_open();
 	layout_open(&l, LEN);
 	err = layout_map(&l, 0, LEN, layout_memfd(&l, LEN, true), 0, false,
@@ -100,7 +99,7 @@ static int test_write_protected(const void *arg)
 
 static int test_uffd(const void *arg)
 {
-	return test_in_child(test_write_protected, arg);
+	return test_in_child_for(test_write_protected, arg, PATIENCE_S);
 }
 
 void add_uffd(void)
