@@ -13,8 +13,9 @@
  *	18-thread-local.c	a program with many thread-local variables
  *	19-no-proc.c		a program that does not see /proc
  *	20-refused.c		a registration that is refused leaves memory untouched
+ *	21-served-faults.c	a program that serves the page faults of its memory
  *
- * Each number is that of the report that the case goes back to.
+ * A number up to 20 is that of the report that the case goes back to.
  */
 #ifndef PHYR_TESTS_CASES_CASE_H
 #define PHYR_TESTS_CASES_CASE_H
