@@ -300,7 +300,7 @@ bool prepare_find_mappings(struct room *room, struct range range)
 
 /* --- pages --- */
 
-/* Linux 6.15; the headers may be older. */
+/* The headers may be older than the kernel. */
 #ifndef PAGE_IS_GUARD
 #define PAGE_IS_GUARD (1 << 8)
 #endif

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * A program that serves the page faults of its own memory, as a virtual machine's monitor does
- * after a migration (userfaultfd): another of its threads has each page's bytes. A registration
- * touches all pages. It waits for each, needs each once, and registers what was served; where
- * nobody is to be asked, it fails, and no signal is sent.
+ * after a migration (userfaultfd): another of its threads has the bytes of each page. A
+ * registration touches all pages. It must wait for each page, ask for it once, and register what
+ * was served. If the program asks for errors instead (UFFD_FEATURE_SIGBUS), the registration fails
+ * as stock's does, and nobody gets a signal.
  */
 #define _GNU_SOURCE
 #include <errno.h>
