@@ -45,11 +45,8 @@
 #define TRIES	3
 /* So much is collapsed at a time. Then we look at the limit of locked memory. */
 #define STEP	(64 * PREPARE_MIB)
-/*
- * A call that takes longer than this many nanoseconds has waited for somebody. (When a
- * real-time thread has had a CPU for some 0.95 s, Linux lets others have it.)
- */
-#define LONG	UINT64_C(700000000)
+/* A call that takes longer than this many nanoseconds has waited for somebody. */
+#define LONG	UINT64_C(1000000000)
 
 /* Linux 6.1; some C libraries do not have it. */
 #ifndef MADV_COLLAPSE

@@ -509,11 +509,11 @@ static int test_wait(const void *arg)
 
 	(void)arg;
 	prepare_forget_wait();
-	atomic_store(&forward_ms, 800);
+	atomic_store(&forward_ms, 1200);
 	err = prepare_and_count(WAIT_STEP, LEFT_HUGE_FAILED);
 	atomic_store(&forward_ms, 0);
 	err = err ?: prepare_and_count(0, LEFT_HUGE_FAILED);
-	atomic_fetch_add(&ahead_ms, 1000 * 800);
+	atomic_fetch_add(&ahead_ms, 1000 * 1200);
 	err = err ?: prepare_and_count(4 * WAIT_STEP, LEFT_NOTHING);
 	atomic_store(&ahead_ms, 0);
 	prepare_forget_wait();
