@@ -8,6 +8,7 @@
  *	04-afterwards.c		what memory costs later, once it was registered
  *	06-read-only.c		registrations for reading only come to an end
  *	10-limits.c		a container's limits of memory and of threads
+ *	14-stack.c		a thread with little stack
  *	16-filters.c		system calls that a filter forbids
  *	17-one-thread.c		a program with one thread has one thread
  *	18-thread-local.c	a program with many thread-local variables
