@@ -8,15 +8,15 @@
  *	04-afterwards.c		what memory costs later, once it was registered
  *	06-read-only.c		registrations for reading only come to an end
  *	10-limits.c		a container's limits of memory and of threads
- *	14-stack.c		a thread with little stack
  *	16-filters.c		system calls that a filter forbids
  *	17-one-thread.c		a program with one thread has one thread
  *	18-thread-local.c	a program with many thread-local variables
  *	19-no-proc.c		a program that does not see /proc
  *	20-refused.c		a registration that is refused leaves memory untouched
  *	21-served-faults.c	a program that serves the page faults of its memory
+ *	22-little-stack.c	a coroutine, whose stack is small
  *
- * A number up to 20 is that of the report that the case goes back to.
+ * Up to 20, a case has the number of the report that it goes back to.
  */
 #ifndef PHYR_TESTS_CASES_CASE_H
 #define PHYR_TESTS_CASES_CASE_H
