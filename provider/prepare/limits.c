@@ -11,16 +11,22 @@
  * Several threads may use the limit of locked memory at the same time. Each would find that its
  * own region fits, and the kernel would refuse the last one after we have populated it. So a region
  * counts as locked from before we look until the kernel has answered. For a moment it then counts
- * twice. Another region may be left alone for that, which does no harm. Others may lock memory
- * meanwhile. We notice that after a few MiB (prepare_still_fits()).
+ * twice. A region for which the others leave no room waits for the kernel's answers to them. If it
+ * went to the kernel at once, it would get the room of those that are being populated, and the
+ * kernel would refuse these. Others may lock memory meanwhile. We notice that after a few MiB
+ * (prepare_still_fits()).
  */
 #define _GNU_SOURCE
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cgroup.h"
 #include "parts.h"
+
+/* A region waits no longer than this for the others, since one of them may wait for our caller. */
+#define PATIENCE_MS 2000
 
 /* The inode number that the kernel gives to the first user namespace (PROC_USER_INIT_INO). */
 #define FIRST_USER_NS 0xEFFFFFFDu
@@ -52,12 +58,18 @@ void prepare_release(struct prepare_report *report)
 	report->counted_pages = 0;
 }
 
-/* Together with what is being prepared. */
-static bool fits(const struct process *process, uint64_t limit)
+/* Is there room for so many bytes, together with what the process has locked? */
+static bool has_room(const struct process *process, uint64_t limit, uint64_t bytes)
 {
-	uint64_t coming = (atomic_load(&under_way) & PAGES_MASK) * sysconf(_SC_PAGESIZE);
+	return process->pinned <= limit && bytes <= limit - process->pinned;
+}
 
-	return process->pinned <= limit && coming <= limit - process->pinned;
+/* Of this process, not of its parent. */
+static uint64_t bytes_under_way(const struct process *process)
+{
+	uint64_t now = atomic_load(&under_way);
+
+	return now >> OWNER_SHIFT == process->tgid ? (now & PAGES_MASK) * sysconf(_SC_PAGESIZE) : 0;
 }
 
 bool prepare_still_fits(struct room *room)
@@ -67,12 +79,30 @@ bool prepare_still_fits(struct room *room)
 	if (room->lock_limit == UINT64_MAX)
 		return true;
 	prepare_look_at_process(&room->text, &now);
-	return fits(&now, room->lock_limit);
+	return has_room(&now, room->lock_limit, bytes_under_way(&now));
+}
+
+/* Count the region as locked, if there is room for it besides those that are under way. */
+static bool reserve(struct room *room, size_t bytes, struct prepare_report *report)
+{
+	uint64_t others = bytes_under_way(&room->process);
+
+	/* Only look, at first: if we counted it for nothing, the others could stop for it. */
+	if (!has_room(&room->process, room->lock_limit, others + bytes))
+		return false;
+	report->counted_pages = bytes / sysconf(_SC_PAGESIZE);
+	count_pages(room->process.tgid, report->counted_pages);
+	if (prepare_still_fits(room))
+		return true;
+	prepare_release(report);
+	return false;
 }
 
 static bool may_lock(struct room *room, size_t bytes, struct prepare_report *report)
 {
+	const struct timespec pause = { .tv_nsec = 1000000 };
 	uint64_t *limit = &room->lock_limit;
+	unsigned int waits;
 
 	if (!prepare_resource_limit(&room->text, "Max locked memory", limit))
 		return false;
@@ -83,11 +113,16 @@ static bool may_lock(struct room *room, size_t bytes, struct prepare_report *rep
 		return true;
 	if (!room->process.tgid)
 		return false;
-	report->counted_pages = bytes / sysconf(_SC_PAGESIZE);
-	count_pages(room->process.tgid, report->counted_pages);
-	if (prepare_still_fits(room))
-		return true;
-	prepare_release(report);
+	/* Without the others it must fit; otherwise there is nothing to wait for. */
+	for (waits = 0; waits < PATIENCE_MS && has_room(&room->process, *limit, bytes); waits++) {
+		if (reserve(room, bytes, report))
+			return true;
+		/* A filter may kill for this call. */
+		if (!room->process.unfiltered)
+			break;
+		raw_syscall(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
+		prepare_look_at_process(&room->text, &room->process);
+	}
 	return false;
 }
 

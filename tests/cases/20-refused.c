@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -61,6 +62,64 @@ static int rest_of_memlock(const void *unused)
 	return first ? refused(map_fresh(LEN), ENOMEM) ?: mr_dereg(&first) : FAILED;
 }
 
+/* --- several threads at once, whose regions have room for half of them --- */
+
+#define THREADS	4
+#define SHARE	(LEN / 2)
+
+static pthread_barrier_t all_start, all_done;
+
+struct attempt {
+	char *memory;
+	bool refused;
+	int err;
+};
+
+static void *attempt(void *arg)
+{
+	struct attempt *a = arg;
+	struct ibv_mr *mr;
+
+	pthread_barrier_wait(&all_start);
+	mr = ibv_reg_mr(dev.pd, a->memory, SHARE, ACCESS_ALL);
+	a->refused = !mr;
+	pthread_barrier_wait(&all_done);
+	if (mr)
+		a->err = mr_dereg(&mr);
+	else if (present(a->memory, SHARE))
+		a->err = fail("%zu of %lu KiB were touched for nothing",
+			      present(a->memory, SHARE) / KIB, SHARE / KIB);
+	return NULL;
+}
+
+static int half_of_them(const void *unused)
+{
+	struct attempt attempts[THREADS] = {};
+	unsigned int refusals = 0, i;
+	pthread_t threads[THREADS];
+	int err;
+
+	(void)unused;
+	err = reopen_device() ?: limit_memlock(THREADS / 2 * SHARE);
+	if (err)
+		return err;
+	pthread_barrier_init(&all_start, NULL, THREADS);
+	pthread_barrier_init(&all_done, NULL, THREADS);
+	for (i = 0; i < THREADS; i++) {
+		attempts[i].memory = map_fresh(SHARE);
+		if (pthread_create(&threads[i], NULL, attempt, &attempts[i]))
+			return fail("no thread: %m");
+	}
+	for (i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		refusals += attempts[i].refused;
+		err = err ?: attempts[i].err;
+	}
+	if (!err && refusals != THREADS / 2)
+		err = fail("%u of %u were refused", refusals, THREADS);
+	return err;
+}
+
 static int no_memlock(const void *unused)
 {
 	(void)unused;
@@ -99,12 +158,15 @@ static int test_group(const void *unused)
 
 int main(int argc, char **argv)
 {
-	static const test_fn memlock[] = { over_memlock, rest_of_memlock, no_memlock };
+	static const test_fn memlock[] = {
+		over_memlock, rest_of_memlock, no_memlock, half_of_them,
+	};
 
 	case_start("A registration that is refused leaves memory untouched.", 60, argc, argv);
 	test_add(test_memlock, &memlock[0], "over RLIMIT_MEMLOCK");
 	test_add(test_memlock, &memlock[1], "over what others leave of RLIMIT_MEMLOCK");
 	test_add(test_memlock, &memlock[2], "RLIMIT_MEMLOCK is 0");
+	test_add(test_memlock, &memlock[3], "threads at once, and a limit for half of them");
 	test_add(test_group, NULL, "over the rdma control group's hca_object");
 	return test_run();
 }
