@@ -6,8 +6,8 @@
  * ibv_query_device() does not help: every Soft-RoCE driver says 2^64 - 1, and the call takes more
  * stack than all of the preparation. A region has at most 2^32 - 1 pages, since their number is an
  * unsigned int in the kernel. Since Linux 6.12.117, stock's driver refuses more than 2^18 pages: it
- * needs a larger array for them than kmalloc() gives. Older stock drivers take more. There, we leave
- * regions unprepared that we could prepare.
+ * needs a larger array for them than kmalloc() gives. Older stock drivers take more. There, we
+ * leave regions unprepared that we could prepare.
  */
 #include <errno.h>
 #include <unistd.h>
