@@ -5,8 +5,9 @@
  *
  *  1. Where a large folio is mapped, or nothing is, ask for one page: the rest of
  *     its folio may be pinned for little.
- *  2. Where that pinned fewer pages than are worth a call, ask for all pages up to
- *     the end of the page table at once.
+ *  2. Where that pinned fewer pages than are worth a call, or where GUP takes the
+ *     mmap_lock for each call, ask for all pages up to the end of the page table at
+ *     once.
  *  3. Where base pages are mapped, ask for all up to the next large folio.
  *  4. After some whole folios of one size in a row, ask for one page of each of as
  *     many folios ahead, and look at them together (pin_alike() in pin.c). When
@@ -84,7 +85,7 @@ static inline void guess_note_pages(struct guess *guess)
 	guess->alike = 0;
 }
 
-/* A call at va was not worth it (rule 2). */
+/* Calls for one page are not worth it at va (rule 2). */
 static inline void guess_note_poor(struct guess *guess, unsigned long va)
 {
 	guess->alike = 0;

@@ -112,6 +112,8 @@ long phyr_gup_read_mapped(unsigned long va, unsigned long nr, struct page **page
  * @nr: how many
  * @pages: where to put them
  *
+ * If GUP had to move a page, it would do so under the lock. phyr_may_move() says beforehand.
+ *
  * Context: Process context of the memory's owner, with the mmap_lock held for reading. May sleep.
  * Return: As phyr_gup_read_mapped().
  */

@@ -333,6 +333,70 @@ enum phyr_sight phyr_look(struct mm_struct *mm, unsigned long addr, unsigned lon
 	return sight;
 }
 
+/*
+ * GUP pins nothing for long in ZONE_MOVABLE and in CMA areas. A module cannot ask whether a page is
+ * in a CMA area. So all pages of a zone that has such areas count.
+ */
+static bool page_may_move(unsigned long pfn)
+{
+	const struct page *page = pfn_to_page(pfn);
+
+	return is_zone_movable_page(page) || zone_cma_pages(page_zone(page));
+}
+
+/* Of the pages from addr on that are mapped at such a place. */
+static bool any_may_move(enum place place, const struct walk *walk, unsigned long addr,
+			 unsigned int shift, unsigned long nr)
+{
+	pmd_t pmd = walk->pmd;
+	pte_t *ptep, pte;
+
+	switch (place) {
+	case PLACE_PUD_LEAF:
+		return page_may_move(pud_pfn(walk->pud));
+	case PLACE_PMD_LEAF:
+		return page_may_move(pmd_pfn(pmd));
+	case PLACE_TABLE:
+		ptep = pte_offset_kernel(&pmd, addr);
+		for (; nr; nr--, ptep += 1UL << (shift - PAGE_SHIFT)) {
+			pte = ptep_get_lockless(ptep);
+			if (has_page(pte) && page_may_move(pte_pfn(pte)))
+				return true;
+		}
+		break;
+	case PLACE_NONE:
+		break;
+	}
+	return false;
+}
+
+/**
+ * phyr_may_move - whether GUP may have to move pages before it pins them
+ * @mm: address space of the caller
+ * @addr: untagged user address of the first
+ * @shift: log2 of the bytes from one to the next
+ * @nr: how many; the last is before phyr_table_end()
+ *
+ * Context: Any. Takes no locks.
+ * Return: true if one of them is in ZONE_MOVABLE, or in a zone that has CMA areas.
+ */
+bool phyr_may_move(struct mm_struct *mm, unsigned long addr, unsigned int shift, unsigned long nr)
+{
+	unsigned long at_once = shift < PMD_SHIFT ? nr : 1;
+	unsigned long flags;
+	struct walk walk = {};
+	bool may_move;
+
+	local_irq_save(flags);
+	do {
+		may_move = any_may_move(walk_to(&walk, mm, addr), &walk, addr, shift, at_once);
+		addr += at_once << shift;
+		nr -= at_once;
+	} while (nr && !may_move);
+	local_irq_restore(flags);
+	return may_move;
+}
+
 /**
  * phyr_pages_mapped - how many pages are as good as pinned
  * @mm: address space of the caller

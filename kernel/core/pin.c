@@ -167,6 +167,18 @@ static void unlock_mapping(struct pinner *pinner)
 	mmap_read_unlock(pinner->mm);
 }
 
+/*
+ * Must we let go of the lock before GUP is called? GUP moves pages out of memory where nothing is
+ * pinned for long. It tries until it succeeds, and another thread may have isolated the pages.
+ * move_pages() does so, and takes the mmap_lock for each page of its list. If a writer waits for
+ * the lock, move_pages() gets it after the writer, and the writer gets it after us.
+ */
+static bool must_unlock(const struct pinner *pinner, unsigned long va, unsigned int shift,
+			unsigned long nr)
+{
+	return pinner->shared_end && phyr_may_move(pinner->mm, va, shift, nr);
+}
+
 /* Up to where one look may go. */
 static unsigned long look_end(const struct pinner *pinner)
 {
@@ -322,6 +334,25 @@ static long call_gup(struct pinner *pinner, unsigned long va, unsigned long nr,
 	return phyr_gup_read(va, mapped ? most : nr, most, sight, pinner->pages);
 }
 
+/*
+ * How many pages to ask of GUP, given what phyr_look() has seen. If GUP moves pages, the lock is
+ * not held, and GUP takes it for each call. So one call is for the whole table.
+ */
+static unsigned long pages_to_ask(struct pinner *pinner, unsigned long va, enum phyr_sight sight,
+				  unsigned long nr)
+{
+	struct guess *guess = &pinner->guess;
+	unsigned long ask = guess_pages(guess, va, pinner->end, sight, nr);
+
+	if (!must_unlock(pinner, va, PAGE_SHIFT, ask))
+		return ask;
+	unlock_mapping(pinner);
+	if (sight == PHYR_SEES_LEAF)
+		return ask;
+	guess_note_poor(guess, va);
+	return guess_pages(guess, va, pinner->end, sight, nr);
+}
+
 /* Pin something at va and enter it. Returns the number of pages, or an error. */
 static long pin_some(struct pinner *pinner, unsigned long va)
 {
@@ -340,7 +371,7 @@ static long pin_some(struct pinner *pinner, unsigned long va)
 	look = !pinner->write || (!guess->alike && va + PAGE_SIZE != pinner->end);
 	if (look) {
 		sight = phyr_look(pinner->mm, va, pinner->end, pinner->write, &ask);
-		ask = guess_pages(guess, va, pinner->end, sight, ask);
+		ask = pages_to_ask(pinner, va, sight, ask);
 		ask = make_room(pinner, ask);
 	}
 	nr = call_gup(pinner, va, ask, sight);
@@ -387,9 +418,9 @@ static unsigned long pin_first_pages(struct pinner *pinner, unsigned long va, un
  * pin_some() for folios that are like the last, as neighbours often are: a pin
  * of each first, then one look at all of them. The first one that is not
  * whole and of the same size ends it, and what was pinned behind it is unpinned.
- * Returns 0 if that is the very first, or if the region ends within it. Memory
- * may be faulted in some folios ahead of what turns out to be the end. What could
- * not be pinned ahead, pin_some() tries again in its turn.
+ * Returns 0 if that is the very first, if the region ends within it, or if GUP must
+ * be called without the lock. Memory may be faulted in some folios ahead of what turns
+ * out to be the end. What could not be pinned ahead, pin_some() tries again in its turn.
  */
 static long pin_alike(struct pinner *pinner, unsigned long va)
 {
@@ -404,7 +435,7 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 	long most = most_refs(in_folio);
 	int ret = 0;
 
-	if (!nr)
+	if (!nr || must_unlock(pinner, va, guess->shift, nr))
 		return 0;
 	pinned = pin_first_pages(pinner, va, nr);
 	alike = phyr_folios_mapped(pinner->mm, va, guess->shift, pages, pinned, pinner->write,

@@ -50,7 +50,11 @@ struct page {
 	unsigned int order;	/* of the folio; in its first page */
 	bool anon;
 	bool exclusive;
+	bool movable;		/* in ZONE_MOVABLE */
+	bool cma_zone;		/* in a zone that has CMA areas */
 };
+
+struct zone;
 
 struct folio {
 	struct page page;
@@ -71,6 +75,9 @@ extern struct page mmu_pages[];
 #define PageCompound(p) ((p)->head->order != 0)
 #define PageAnon(p) ((p)->head->anon)
 #define PageAnonExclusive(p) ((p)->exclusive)
+#define is_zone_movable_page(p) ((p)->movable)
+#define page_zone(p) ((struct zone *)(p))
+#define zone_cma_pages(zone) (((struct page *)(zone))->cma_zone ? 1UL : 0)
 
 #define local_irq_save(flags) ((void)((flags) = 0))
 #define local_irq_restore(flags) ((void)(flags))

@@ -169,6 +169,43 @@ static void test_sees_leaves(void **state)
 	assert_int_equal(look(USER + SZ_1G + SZ_2M, USER + 2 * SZ_1G, &nr), PHYR_SEES_LEAF);
 }
 
+static void test_may_move(void **state)
+{
+	(void)state;
+	assert_false(phyr_may_move(&mm, USER, 12, 512));
+	map_pages(USER, mmu_pages, 256, 0);
+	assert_false(phyr_may_move(&mm, USER, 12, 512));
+	/* One of the pages. */
+	mmu_pages[48].movable = true;
+	assert_false(phyr_may_move(&mm, USER, 12, 48));
+	assert_true(phyr_may_move(&mm, USER, 12, 49));
+	assert_true(phyr_may_move(&mm, USER + 48 * PAGE_SIZE, 12, 1));
+	assert_false(phyr_may_move(&mm, USER + 49 * PAGE_SIZE, 12, 512 - 49));
+	/* Only the first of each 16. */
+	assert_false(phyr_may_move(&mm, USER, 16, 3));
+	assert_true(phyr_may_move(&mm, USER, 16, 4));
+	assert_false(phyr_may_move(&mm, USER + PAGE_SIZE, 16, 31));
+	mmu_pages[49].cma_zone = true;
+	assert_true(phyr_may_move(&mm, USER + 49 * PAGE_SIZE, 12, 1));
+}
+
+static void test_leaves_may_move(void **state)
+{
+	(void)state;
+	/* Where the second level is folded, the next leaf is in another table. */
+	map_at(USER, 1, make_folio(0, 9), 0);
+	map_at(USER + SZ_2M, 1, make_folio(512, 9), 0);
+	mmu_pages[512].movable = true;
+	assert_false(phyr_may_move(&mm, USER, 21, 1));
+	assert_true(phyr_may_move(&mm, USER, 21, 2));
+	assert_false(phyr_may_move(&mm, USER, 12, 512));
+	assert_true(phyr_may_move(&mm, USER + SZ_2M, 12, 512));
+	if (mmu_levels < 3)
+		return;
+	map_at(USER + SZ_1G, 2, mmu_pages + 512, 0);
+	assert_true(phyr_may_move(&mm, USER + SZ_1G, 30, 1));
+}
+
 /* --- the pages of one folio --- */
 
 static unsigned long mapped(unsigned long addr, unsigned long end, struct page *page, bool write,
@@ -364,6 +401,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nothing, new_machine, end_of_machine),
 		cmocka_unit_test_setup_teardown(test_base_pages, new_machine, end_of_machine),
 		cmocka_unit_test_setup_teardown(test_sees_leaves, new_machine, end_of_machine),
+		cmocka_unit_test_setup_teardown(test_may_move, new_machine, end_of_machine),
+		cmocka_unit_test_setup_teardown(test_leaves_may_move, new_machine, end_of_machine),
 		cmocka_unit_test_setup_teardown(test_in_table, new_machine, end_of_machine),
 		cmocka_unit_test_setup_teardown(test_read_only, new_machine, end_of_machine),
 		cmocka_unit_test_setup_teardown(test_contiguous, new_machine, end_of_machine),
