@@ -333,6 +333,40 @@ enum phyr_sight phyr_look(struct mm_struct *mm, unsigned long addr, unsigned lon
 	return sight;
 }
 
+/**
+ * phyr_is_read_only - whether what is mapped may only be read
+ * @mm: address space of the caller
+ * @addr: untagged user address of a page
+ *
+ * Context: Any. Takes no locks.
+ * Return: true if there is an entry for @addr that does not permit writing.
+ */
+bool phyr_is_read_only(struct mm_struct *mm, unsigned long addr)
+{
+	bool read_only = false;
+	unsigned long flags;
+	struct walk walk;
+	pte_t pte;
+
+	local_irq_save(flags);
+	switch (walk_to(&walk, mm, addr)) {
+	case PLACE_PUD_LEAF:
+		read_only = !pud_write(walk.pud);
+		break;
+	case PLACE_PMD_LEAF:
+		read_only = !pmd_write(walk.pmd);
+		break;
+	case PLACE_TABLE:
+		pte = ptep_get_lockless(pte_offset_kernel(&walk.pmd, addr));
+		read_only = has_page(pte) && !pte_write(pte);
+		break;
+	case PLACE_NONE:
+		break;
+	}
+	local_irq_restore(flags);
+	return read_only;
+}
+
 /*
  * GUP pins nothing for long in ZONE_MOVABLE and in CMA areas. A module cannot ask whether a page is
  * in a CMA area. So all pages of a zone that has such areas count.

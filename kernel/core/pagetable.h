@@ -16,6 +16,7 @@ enum phyr_sight {
 
 enum phyr_sight phyr_look(struct mm_struct *mm, unsigned long addr, unsigned long end, bool write,
 			  unsigned long *nr);
+bool phyr_is_read_only(struct mm_struct *mm, unsigned long addr);
 bool phyr_may_move(struct mm_struct *mm, unsigned long addr, unsigned int shift, unsigned long nr);
 unsigned long phyr_pages_mapped(struct mm_struct *mm, unsigned long addr, unsigned long end,
 				struct page *page, bool write, bool shared);

@@ -192,7 +192,8 @@ static unsigned long pages_mapped(struct pinner *pinner, unsigned long va, struc
 	unsigned long nr = phyr_pages_mapped(pinner->mm, va, look_end(pinner), page,
 					     pinner->write, pinner->shared_end);
 
-	if (nr == wanted || pinner->write || PageAnon(page) || pinner->shared_end)
+	if (nr == wanted || pinner->write || PageAnon(page) || pinner->shared_end ||
+	    !phyr_is_read_only(pinner->mm, va + (nr << PAGE_SHIFT)))
 		return nr;
 	/* Of a file: the mapping says whether its pages may be pinned. */
 	lock_shared_mapping(pinner, va);
@@ -462,7 +463,7 @@ static int pin_all(struct pinner *pinner)
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
-		if (pinner->wants_lock && !pinner->shared_end)
+		if (pinner->wants_lock && !pinner->shared_end && phyr_is_read_only(pinner->mm, va))
 			lock_shared_mapping(pinner, va);
 		nr = guess_expects_alike(&pinner->guess) ? pin_alike(pinner, va) : 0;
 		if (!nr)

@@ -100,6 +100,8 @@ static const struct calls_case cases[] = {
 	{ .kind = "memfd-64k-neighbours-ro", .state = READ },
 	{ .kind = "anon-4k", .state = TOUCHED, .contended = true },
 	{ .kind = "memfd-4k", .state = TOUCHED, .contended = true },
+	/* The mapping ends in the middle of a folio. */
+	{ .kind = "memfd-2m-neighbours", .state = TOUCHED, .contended = true },
 };
 
 static const struct kind *find_kind(const char *name)

@@ -169,6 +169,27 @@ static void test_sees_leaves(void **state)
 	assert_int_equal(look(USER + SZ_1G + SZ_2M, USER + 2 * SZ_1G, &nr), PHYR_SEES_LEAF);
 }
 
+static void test_is_read_only(void **state)
+{
+	(void)state;
+	assert_false(phyr_is_read_only(&mm, USER));
+	map_pages(USER, mmu_pages, 1, 0);
+	map_pages(USER + PAGE_SIZE, mmu_pages + 1, 1, ENTRY_WRITE);
+	*entry_of(USER + 2 * PAGE_SIZE, 0) = ENTRY_SWAP;
+	assert_true(phyr_is_read_only(&mm, USER));
+	assert_false(phyr_is_read_only(&mm, USER + PAGE_SIZE));
+	assert_false(phyr_is_read_only(&mm, USER + 2 * PAGE_SIZE));
+	assert_false(phyr_is_read_only(&mm, USER + 3 * PAGE_SIZE));
+	map_at(USER + SZ_2M, 1, make_folio(512, 9), 0);
+	map_at(USER + 2 * SZ_2M, 1, make_folio(1024, 9), ENTRY_WRITE);
+	assert_true(phyr_is_read_only(&mm, USER + SZ_2M + PAGE_SIZE));
+	assert_false(phyr_is_read_only(&mm, USER + 2 * SZ_2M));
+	if (mmu_levels < 3)
+		return;
+	map_at(USER + SZ_1G, 2, mmu_pages, 0);
+	assert_true(phyr_is_read_only(&mm, USER + SZ_1G + SZ_2M));
+}
+
 static void test_may_move(void **state)
 {
 	(void)state;
@@ -401,6 +422,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nothing, new_machine, end_of_machine),
 		cmocka_unit_test_setup_teardown(test_base_pages, new_machine, end_of_machine),
 		cmocka_unit_test_setup_teardown(test_sees_leaves, new_machine, end_of_machine),
+		cmocka_unit_test_setup_teardown(test_is_read_only, new_machine, end_of_machine),
 		cmocka_unit_test_setup_teardown(test_may_move, new_machine, end_of_machine),
 		cmocka_unit_test_setup_teardown(test_leaves_may_move, new_machine, end_of_machine),
 		cmocka_unit_test_setup_teardown(test_in_table, new_machine, end_of_machine),
