@@ -336,8 +336,8 @@ static long call_gup(struct pinner *pinner, unsigned long va, unsigned long nr,
 }
 
 /*
- * How many pages to ask of GUP, given what phyr_look() has seen. If GUP moves pages, the lock is
- * not held, and GUP takes it for each call. So one call is for the whole table.
+ * How many pages to ask of GUP, given what phyr_look() has seen. If GUP faults pages in or moves
+ * them, the lock is not held, and GUP takes it for each call. So one call is for the whole table.
  */
 static unsigned long pages_to_ask(struct pinner *pinner, unsigned long va, enum phyr_sight sight,
 				  unsigned long nr)
@@ -345,7 +345,9 @@ static unsigned long pages_to_ask(struct pinner *pinner, unsigned long va, enum 
 	struct guess *guess = &pinner->guess;
 	unsigned long ask = guess_pages(guess, va, pinner->end, sight, nr);
 
-	if (!must_unlock(pinner, va, PAGE_SHIFT, ask))
+	if (!pinner->shared_end)
+		return ask;
+	if (sight != PHYR_SEES_NOTHING && !must_unlock(pinner, va, PAGE_SHIFT, ask))
 		return ask;
 	unlock_mapping(pinner);
 	if (sight == PHYR_SEES_LEAF)

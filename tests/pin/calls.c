@@ -97,6 +97,7 @@ static const struct calls_case cases[] = {
 	{ .kind = "file-2m-private-ro", .state = UNTOUCHED },
 	{ .kind = "file-2m-private-ro", .state = READ },
 	{ .kind = "file", .state = READ },
+	{ .kind = "memfd-64k-neighbours-ro", .state = UNTOUCHED },
 	{ .kind = "memfd-64k-neighbours-ro", .state = READ },
 	{ .kind = "anon-4k", .state = TOUCHED, .contended = true },
 	{ .kind = "memfd-4k", .state = TOUCHED, .contended = true },
