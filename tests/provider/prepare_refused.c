@@ -533,11 +533,11 @@ static int wait_for_fault(struct handler *h, struct uffd_msg *fault)
 	return PASSED;
 }
 
-/* A look at the process shows whose thread it is. */
-static int one_is_named(void)
+/* How many threads of this process are named as helpers, and the number of one of them. */
+static unsigned int count_helpers(int *id)
 {
 	DIR *dir = opendir("/proc/self/task");
-	unsigned int named = 0;
+	unsigned int count = 0;
 	struct dirent *entry;
 	char path[300], name[32];
 	FILE *f;
@@ -545,13 +545,74 @@ static int one_is_named(void)
 	while (dir && (entry = readdir(dir))) {
 		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
 		f = fopen(path, "r");
-		named += f && fscanf(f, "%31s", name) == 1 && !strcmp(name, "libphyr-helper");
+		if (f && fscanf(f, "%31s", name) == 1 && !strcmp(name, "libphyr-helper")) {
+			*id = atoi(entry->d_name);
+			count++;
+		}
 		if (f)
 			fclose(f);
 	}
 	if (dir)
 		closedir(dir);
+	return count;
+}
+
+/* A look at the process shows whose thread it is. */
+static int one_is_named(void)
+{
+	int id;
+	unsigned int named = count_helpers(&id);
+
 	return named == 1 ? PASSED : fail("%u threads are named libphyr-helper", named);
+}
+
+/* A registration of fresh memory whose two threads each wait for the answer to a fault. */
+struct halted {
+	struct handler h;
+	struct stopped stopped;
+	struct uffd_msg fault[2];
+	unsigned int faults;
+};
+
+static int halt(struct halted *s)
+{
+	int err;
+
+	*s = (struct halted){ .stopped.area = &s->h.area };
+	err = area_open_anon(&s->h.area, LEN, ODD) ?: uffd_open(&s->h, 0);
+	if (err)
+		return err;
+	s->h.source = calloc(1, LEN);
+	if (!s->h.source ||
+	    pthread_create(&s->stopped.thread, NULL, prepare_stopped, &s->stopped))
+		die("no thread");
+	for (; s->faults < 2 && !err; s->faults += !err)
+		err = wait_for_fault(&s->h, &s->fault[s->faults]);
+	return err;
+}
+
+/* Answer all faults, and let the registration come to its end. */
+static void resume(struct halted *s)
+{
+	pthread_t thread;
+	unsigned int i;
+
+	if (!s->h.source)
+		return;
+	for (i = 0; i < s->faults; i++)
+		fill_in(&s->h, &s->fault[i]);
+	handle_start(&s->h, &thread);
+	pthread_join(s->stopped.thread, NULL);
+	handle_stop(&s->h, thread);
+}
+
+static void halted_close(struct halted *s)
+{
+	if (!s->h.source)
+		return;
+	close(s->h.fd);
+	free(s->h.source);
+	area_close(&s->h.area);
 }
 
 /*
@@ -560,60 +621,35 @@ static int one_is_named(void)
  */
 static int test_shared_helpers(const void *arg)
 {
-	struct handler h = {};
-	struct stopped stopped = { .area = &h.area };
-	struct uffd_msg fault[2];
-	unsigned int faults = 0, i;
-	pthread_t thread;
-	int err = area_open_anon(&h.area, LEN, ODD) ?: uffd_open(&h, 0);
+	struct halted s;
+	int err = halt(&s);
 
 	(void)arg;
-	if (err)
-		return err;
-	h.source = calloc(1, LEN);
-	if (!h.source || pthread_create(&stopped.thread, NULL, prepare_stopped, &stopped))
-		die("no thread");
-	for (; faults < 2 && !err; faults += !err)
-		err = wait_for_fault(&h, &fault[faults]);
 	err = err ?: one_is_named() ?: threads_must_be(0) ?: test_in_child(child_has_two, NULL);
-	for (i = 0; i < faults; i++)
-		fill_in(&h, &fault[i]);
-	handle_start(&h, &thread);
-	pthread_join(stopped.thread, NULL);
-	handle_stop(&h, thread);
-	if (!err && stopped.report.threads != 2)
-		err = fail("%u threads populated first", stopped.report.threads);
+	resume(&s);
+	if (!err && s.stopped.report.threads != 2)
+		err = fail("%u threads populated first", s.stopped.report.threads);
 	err = err ?: threads_must_be(2);
-	close(h.fd);
-	free(h.source);
-	area_close(&h.area);
+	halted_close(&s);
 	return err;
 }
 
 /* Where the helper's stack is, by what the kernel says of a thread that waits in a system call. */
 static uintptr_t helper_stack(void)
 {
-	DIR *dir = opendir("/proc/self/task");
-	char path[300], name[32];
-	struct dirent *entry;
 	uintptr_t stack = 0;
+	char path[64];
 	FILE *f;
+	int id;
 
-	while (dir && (entry = readdir(dir)) && !stack) {
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
-		f = fopen(path, "r");
-		if (f && fscanf(f, "%31s", name) == 1 && !strcmp(name, "libphyr-helper")) {
-			fclose(f);
-			snprintf(path, sizeof(path), "/proc/self/task/%s/syscall", entry->d_name);
-			f = fopen(path, "r");
-			if (f && fscanf(f, "%*s %*s %*s %*s %*s %*s %*s %lx", &stack) != 1)
-				stack = 0;
-		}
-		if (f)
-			fclose(f);
-	}
-	if (dir)
-		closedir(dir);
+	if (!count_helpers(&id))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", id);
+	f = fopen(path, "r");
+	if (f && fscanf(f, "%*s %*s %*s %*s %*s %*s %*s %lx", &stack) != 1)
+		stack = 0;
+	if (f)
+		fclose(f);
 	return stack & ~(SZ_4K - 1);
 }
 
@@ -634,39 +670,22 @@ static int child_has_no_stack(const void *arg)
 /* A child that is forked while there is a helper has nothing of it, nor has the parent later. */
 static int test_stack_not_for_children(const void *arg)
 {
-	struct handler h = {};
-	struct stopped stopped = { .area = &h.area };
-	struct uffd_msg fault[2];
-	unsigned int faults = 0, i;
+	struct halted s;
 	uintptr_t stack = 0;
-	pthread_t thread;
-	int err = area_open_anon(&h.area, LEN, ODD) ?: uffd_open(&h, 0);
+	int err = halt(&s);
 
 	(void)arg;
-	if (err)
-		return err;
-	h.source = calloc(1, LEN);
-	if (!h.source || pthread_create(&stopped.thread, NULL, prepare_stopped, &stopped))
-		die("no thread");
-	for (; faults < 2 && !err; faults += !err)
-		err = wait_for_fault(&h, &fault[faults]);
 	if (!err) {
 		stack = helper_stack();
 		if (!stack || !is_mapped(stack))
 			err = fail("the helper has no stack");
 	}
 	err = err ?: test_in_child(child_has_no_stack, (void *)stack);
-	for (i = 0; i < faults; i++)
-		fill_in(&h, &fault[i]);
-	handle_start(&h, &thread);
-	pthread_join(stopped.thread, NULL);
-	handle_stop(&h, thread);
+	resume(&s);
 	if (!err && is_mapped(stack))
 		err = fail("the helper's stack is left");
 	err = err ?: test_in_child(child_has_no_stack, (void *)stack);
-	close(h.fd);
-	free(h.source);
-	area_close(&h.area);
+	halted_close(&s);
 	return err;
 }
 
