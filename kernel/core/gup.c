@@ -107,7 +107,7 @@ long phyr_gup_read_mapped(unsigned long va, unsigned long nr, struct page **page
 }
 
 /**
- * phyr_gup_read_locked - phyr_gup_read_mapped() for who holds the mmap_lock
+ * phyr_gup_read_locked - phyr_gup_read_mapped() for a caller that holds the mmap_lock
  * @va: user address of the first
  * @nr: how many
  * @pages: where to put them

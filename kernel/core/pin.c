@@ -54,10 +54,10 @@
  * The mmap_lock: GUP takes it to fault pages in, and for pages of a file that are
  * mapped for reading only. At the first of the latter we take it ourselves, for
  * reading, and keep it at most up to the end of the page table. We must not take
- * it twice, since a writer may wait in between. So what we call under it takes no
- * lock of the kind: looks at the page table, allocations, and GUP for pages that
- * are mapped and need not be moved (phyr_gup_read_locked()). Before any other call
- * of GUP, call_gup() lets go of it.
+ * it twice, since a writer may wait in between. So under it we only look at the
+ * page table, allocate, and call GUP for pages that are mapped and need not be
+ * moved (phyr_gup_read_locked()). pages_to_ask() and call_gup() let go of it before
+ * any other call of GUP.
  *
  * If anything looks different, the one page stays pinned, and GUP is asked for
  * the next. How many pages GUP is asked for at a time is a guess (guess.h), and

@@ -74,8 +74,8 @@ static struct range pages_of(void *addr, size_t length)
 }
 
 /*
- * What Soft-RoCE grants for pinned memory; and of the optional range, nobody refuses any.
- * (IBV_ACCESS_FLUSH_PERSISTENT it grants for persistent memory only, which we do not populate.)
+ * What Soft-RoCE grants for pinned memory. Nobody refuses a flag of the optional range. Soft-RoCE
+ * grants IBV_ACCESS_FLUSH_PERSISTENT only for persistent memory, which we do not populate.
  */
 #define GRANTED (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ | \
 		 IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_MW_BIND | IBV_ACCESS_FLUSH_GLOBAL | \
