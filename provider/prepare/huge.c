@@ -33,8 +33,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "parts.h"
@@ -174,23 +172,9 @@ static bool touch(struct range range, size_t huge)
 /* No call before this time, as one has waited. */
 static _Atomic uint64_t next_call;
 
-/*
- * Nanoseconds, in steps of some milliseconds. The vDSO has this clock without a system call. A
- * filter may not know that call, so if there is a filter and no vDSO, this is 0.
- */
-static uint64_t coarse_now(const struct room *room)
-{
-	struct timespec now;
-
-	if (!room->process.unfiltered && !getauxval(AT_SYSINFO_EHDR))
-		return 0;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
-}
-
 static bool may_call(const struct room *room)
 {
-	uint64_t now = coarse_now(room);
+	uint64_t now = prepare_coarse_now(&room->process);
 
 	return now && now >= atomic_load(&next_call);
 }
@@ -198,7 +182,7 @@ static bool may_call(const struct room *room)
 /* Was the time since then too long for so much memory? */
 static bool has_waited(const struct room *room, uint64_t since, size_t size)
 {
-	uint64_t took = coarse_now(room) - since;
+	uint64_t took = prepare_coarse_now(&room->process) - since;
 
 	if (took <= LONG * (size > STEP ? size / STEP : 1))
 		return false;
@@ -242,7 +226,7 @@ static bool collapse_untouched(struct room *room, struct part *part, struct prep
 	for (; step.start < inside.end && (!error || error == -EAGAIN) && may_call(room);
 	     step.start = step.end) {
 		step.end = inside.end - step.start > size ? step.start + size : inside.end;
-		begin = coarse_now(room);
+		begin = prepare_coarse_now(&room->process);
 		if (!prepare_still_fits(room)) {
 			report->left_out |= 1 << LEFT_REST_MEMLOCK;
 			return false;

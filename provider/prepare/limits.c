@@ -25,8 +25,8 @@
 #include "cgroup.h"
 #include "parts.h"
 
-/* A region waits no longer than this for the others, since one of them may wait for our caller. */
-#define PATIENCE_MS 2000
+/* Nanoseconds. A region waits no longer for the others, since one of them may wait for our caller. */
+#define PATIENCE UINT64_C(2000000000)
 
 /* The inode number that the kernel gives to the first user namespace (PROC_USER_INIT_INO). */
 #define FIRST_USER_NS 0xEFFFFFFDu
@@ -102,7 +102,7 @@ static bool may_lock(struct room *room, size_t bytes, struct prepare_report *rep
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
 	uint64_t *limit = &room->lock_limit;
-	unsigned int waits;
+	uint64_t until = prepare_coarse_now(&room->process) + PATIENCE;
 
 	if (!prepare_resource_limit(&room->text, "Max locked memory", limit))
 		return false;
@@ -114,11 +114,11 @@ static bool may_lock(struct room *room, size_t bytes, struct prepare_report *rep
 	if (!room->process.tgid)
 		return false;
 	/* Without the others it must fit; otherwise there is nothing to wait for. */
-	for (waits = 0; waits < PATIENCE_MS && has_room(&room->process, *limit, bytes); waits++) {
+	while (has_room(&room->process, *limit, bytes)) {
 		if (reserve(room, bytes, report))
 			return true;
 		/* A filter may kill for this call. */
-		if (!room->process.unfiltered)
+		if (!room->process.unfiltered || prepare_coarse_now(&room->process) >= until)
 			break;
 		raw_syscall(SYS_nanosleep, (long)&pause, 0, 0, 0, 0, 0);
 		prepare_look_at_process(&room->text, &room->process);

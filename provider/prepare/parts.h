@@ -108,6 +108,11 @@ struct room {
 
 void prepare_look_at_process(struct text *text, struct process *process);
 /*
+ * Nanoseconds, in steps of some milliseconds. The vDSO has this clock without a system call. A
+ * filter may not know that call, so if there is a filter and no vDSO, this is 0.
+ */
+uint64_t prepare_coarse_now(const struct process *process);
+/*
  * A soft limit, by its name in /proc/PID/limits; UINT64_MAX if there is none. False if we do not
  * know.
  */

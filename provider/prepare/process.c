@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "parts.h"
@@ -73,6 +75,16 @@ bool prepare_resource_limit(struct text *text, const char *name, uint64_t *limit
 	}
 	text_close(text);
 	return found;
+}
+
+uint64_t prepare_coarse_now(const struct process *process)
+{
+	struct timespec now;
+
+	if (!process->unfiltered && !getauxval(AT_SYSINFO_EHDR))
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
 }
 
 /* The inode number of an open file, from /proc: a filter may not know fstat(). */
