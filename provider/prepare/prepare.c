@@ -46,9 +46,9 @@
  *  - Cancellation is off meanwhile: we have files open and helpers to wait for. errno is the
  *    caller's.
  *
- *  - There is little state: counts of helpers (populate.c) and of pages (limits.c), some ranges
- *    that were populated (look.c), and a time before which we make no huge pages (huge.c). What a
- *    forked child prepares does not depend on the helpers and pages of its parent.
+ *  - There is little state: counts of helpers (populate.c), and of pages and objects (limits.c),
+ *    some ranges that were populated (look.c), and a time before which we make no huge pages
+ *    (huge.c). What a forked child prepares does not depend on what its parent has counted.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -58,7 +58,7 @@ enum left_out {
  * @collapsed_bytes: bytes of base pages that we collapsed
  * @threads: threads that populated; 0 if we populated nothing
  * @left_out: a bit for each enum left_out
- * @counted_pages: see prepare_release()
+ * @counted_pages, @counted_objects: see prepare_release()
  */
 struct prepare_report {
 	size_t huge_bytes;
@@ -67,6 +67,7 @@ struct prepare_report {
 	unsigned int threads;
 	uint32_t left_out;
 	uint64_t counted_pages;
+	uint64_t counted_objects;
 };
 
 /* What the environment asks for: PHYR_PREPARE and PHYR_PREPARE_THREADS. */

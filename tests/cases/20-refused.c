@@ -92,17 +92,13 @@ static void *attempt(void *arg)
 	return NULL;
 }
 
-static int half_of_them(const void *unused)
+static int half_of_attempts(void)
 {
 	struct attempt attempts[THREADS] = {};
 	unsigned int refusals = 0, i;
 	pthread_t threads[THREADS];
-	int err;
+	int err = PASSED;
 
-	(void)unused;
-	err = reopen_device() ?: limit_memlock(THREADS / 2 * SHARE);
-	if (err)
-		return err;
 	pthread_barrier_init(&all_start, NULL, THREADS);
 	pthread_barrier_init(&all_done, NULL, THREADS);
 	for (i = 0; i < THREADS; i++) {
@@ -120,6 +116,12 @@ static int half_of_them(const void *unused)
 	return err;
 }
 
+static int half_of_memlock(const void *unused)
+{
+	(void)unused;
+	return reopen_device() ?: limit_memlock(THREADS / 2 * SHARE) ?: half_of_attempts();
+}
+
 static int no_memlock(const void *unused)
 {
 	(void)unused;
@@ -129,8 +131,13 @@ static int no_memlock(const void *unused)
 static int over_objects(const void *unused)
 {
 	(void)unused;
-	/* The device counts as a handle. The protection domain is the one object allowed. */
 	return group_join() ?: reopen_device() ?: refused(map_fresh(LEN), EAGAIN);
+}
+
+static int half_of_objects(const void *unused)
+{
+	(void)unused;
+	return group_join() ?: reopen_device() ?: half_of_attempts();
 }
 
 static int test_memlock(const void *arg)
@@ -139,18 +146,28 @@ static int test_memlock(const void *arg)
 	return test_in_child(*(const test_fn *)arg, NULL);
 }
 
-static int test_group(const void *unused)
+/* The device counts as a handle. The protection domain is the first object. */
+static const struct objects {
+	const char *name;
+	unsigned int most;
+	test_fn run;
+} objects[] = {
+	{ "over the rdma control group's hca_object", 1, over_objects },
+	{ "threads at once, and hca_object for half of them", 1 + THREADS / 2, half_of_objects },
+};
+
+static int test_objects(const void *arg)
 {
+	const struct objects *o = arg;
 	char max[64];
 	int err;
 
-	(void)unused;
 	knob_set(&thp, "madvise");
 	err = group_open("+rdma");
 	if (err)
 		return err;
-	snprintf(max, sizeof(max), "%s hca_object=1", dev.name);
-	err = group_write("rdma.max", max) ?: test_in_child(over_objects, NULL);
+	snprintf(max, sizeof(max), "%s hca_object=%u", dev.name, o->most);
+	err = group_write("rdma.max", max) ?: test_in_child(o->run, NULL);
 	/* While a limit is set, some kernels use the group again when the device goes. */
 	snprintf(max, sizeof(max), "%s hca_handle=max hca_object=max", dev.name);
 	return group_write("rdma.max", max) ?: group_close() ?: err;
@@ -159,14 +176,16 @@ static int test_group(const void *unused)
 int main(int argc, char **argv)
 {
 	static const test_fn memlock[] = {
-		over_memlock, rest_of_memlock, no_memlock, half_of_them,
+		over_memlock, rest_of_memlock, no_memlock, half_of_memlock,
 	};
+	size_t i;
 
 	case_start("A registration that is refused leaves memory untouched.", 60, argc, argv);
 	test_add(test_memlock, &memlock[0], "over RLIMIT_MEMLOCK");
 	test_add(test_memlock, &memlock[1], "over what others leave of RLIMIT_MEMLOCK");
 	test_add(test_memlock, &memlock[2], "RLIMIT_MEMLOCK is 0");
 	test_add(test_memlock, &memlock[3], "threads at once, and a limit for half of them");
-	test_add(test_group, NULL, "over the rdma control group's hca_object");
+	for (i = 0; i < ARRAY_SIZE(objects); i++)
+		test_add(test_objects, &objects[i], "%s", objects[i].name);
 	return test_run();
 }

@@ -111,8 +111,8 @@ static int is_left_alone(const struct area *area, const struct prepare_report *r
 }
 
 /*
- * In a child: the limit has room for one of two regions. We prepare both before the kernel has
- * pinned one, as two threads may. A child has nothing under way.
+ * In a child: a limit has room for one of two regions. We prepare both before the kernel has pinned
+ * one, as two threads may. A child has nothing under way.
  */
 static int two_in_child(const void *arg)
 {
@@ -123,31 +123,36 @@ static int two_in_child(const void *arg)
 	       ask_and_check(area.addr, LEN, POPULATE, &(struct outcome){ 0, LEN, LEN, 0 });
 }
 
-static int two(const void *arg)
+static int one_of_two(enum left_out why)
 {
-	struct rlimit limit = { LEN + LEN / 2, LEN + LEN / 2 };
 	struct prepare_policy policy = { .steps = AUTO };
 	struct prepare_report first, second;
 	struct area a, b;
-	int err;
+	int err = area_open_anon(&a, LEN, ODD) ?: area_open_anon(&b, LEN, ODD);
 
-	(void)arg;
-	if (setrlimit(RLIMIT_MEMLOCK, &limit))
-		return fail("RLIMIT_MEMLOCK: %m");
-	err = limited() ?: area_open_anon(&a, LEN, ODD) ?: area_open_anon(&b, LEN, ODD);
 	if (err)
 		return err;
 	forget(a.addr, LEN);
 	prepare(&any_device, a.addr, LEN, (uintptr_t)a.addr, IBV_ACCESS_LOCAL_WRITE, &policy,
 		&first);
 	prepare_mr(b.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &policy, &second);
-	err = is_left_alone(&b, &second, LEFT_ALL_MEMLOCK) ?: test_in_child(two_in_child, NULL);
+	err = is_left_alone(&b, &second, why) ?: test_in_child(two_in_child, NULL);
 	prepare_release(&first);
 	if (err)
 		return err;
 	if (first.populated_bytes != LEN)
 		return fail("of the first %zu bytes were populated", first.populated_bytes);
 	return ask_and_check(b.addr, LEN, POPULATE, &(struct outcome){ 0, LEN, LEN, 0 });
+}
+
+static int two(const void *arg)
+{
+	struct rlimit limit = { LEN + LEN / 2, LEN + LEN / 2 };
+
+	(void)arg;
+	if (setrlimit(RLIMIT_MEMLOCK, &limit))
+		return fail("RLIMIT_MEMLOCK: %m");
+	return limited() ?: one_of_two(LEFT_ALL_MEMLOCK);
 }
 
 static int test_two(const void *arg)
@@ -313,20 +318,26 @@ static int make_group(const char *dir, const char *most, const char *now)
 	return err;
 }
 
+/* In a child. */
+static int join_granted(const struct granted *g)
+{
+	int err = unshare_mounts();
+
+	if (!err && mount("none", GROUPS, "tmpfs", 0, NULL))
+		err = fail("cannot mount a tmpfs at %s: %m", GROUPS);
+	return err ?: make_group(GROUPS "/outer", g->outer_max, g->outer_now) ?:
+	       make_group(GROUPS "/outer/inner", g->inner_max, g->inner_now) ?:
+	       cover_file("/proc/thread-self/cgroup", "0::/outer/inner\n");
+}
+
 static int in_granted(const void *arg)
 {
 	const struct granted *g = arg;
 	struct prepare_policy policy = { .steps = AUTO };
 	struct prepare_report report;
 	struct area area;
-	int err = unshare_mounts();
+	int err = join_granted(g) ?: area_open_anon(&area, LEN, ODD);
 
-	if (!err && mount("none", GROUPS, "tmpfs", 0, NULL))
-		err = fail("cannot mount a tmpfs at %s: %m", GROUPS);
-	err = err ?: make_group(GROUPS "/outer", g->outer_max, g->outer_now) ?:
-	      make_group(GROUPS "/outer/inner", g->inner_max, g->inner_now) ?:
-	      cover_file("/proc/thread-self/cgroup", "0::/outer/inner\n") ?:
-	      area_open_anon(&area, LEN, ODD);
 	if (err)
 		return err;
 	prepare_mr(area.addr, LEN, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
@@ -339,6 +350,24 @@ static int in_granted(const void *arg)
 static int test_granted(const void *arg)
 {
 	return test_in_child(in_granted, arg);
+}
+
+static int two_objects(const void *arg)
+{
+	return join_granted(arg) ?: one_of_two(LEFT_ALL_CGROUP);
+}
+
+static int test_two_objects(const void *arg)
+{
+	static const struct granted one = {
+		.outer_max = "any0 hca_handle=max hca_object=9\n",
+		.outer_now = "any0 hca_handle=1 hca_object=8\n",
+		.inner_max = "any0 hca_handle=max hca_object=9\n",
+		.inner_now = "any0 hca_handle=1 hca_object=1\n",
+	};
+
+	(void)arg;
+	return test_in_child(two_objects, &one);
 }
 
 void limits_add_tests(void)
@@ -356,4 +385,5 @@ void limits_add_tests(void)
 	test_add(test_device, NULL, "limit, of the device");
 	for (i = 0; i < ARRAY_SIZE(granted); i++)
 		test_add(test_granted, &granted[i], "limit, rdma cgroup, %s", granted[i].name);
+	test_add(test_two_objects, NULL, "limit, rdma cgroup, two at a time");
 }
