@@ -107,11 +107,14 @@ static uint64_t bytes_under_way(const struct process *process)
 bool prepare_still_fits(struct room *room)
 {
 	struct process now;
+	uint64_t coming;
 
 	if (room->lock_limit == UINT64_MAX)
 		return true;
+	/* In this order, a region that ends meanwhile counts twice. It must not be left out. */
+	coming = bytes_under_way(&room->process);
 	prepare_look_at_process(&room->text, &now);
-	return has_room(&now, room->lock_limit, bytes_under_way(&now));
+	return has_room(&now, room->lock_limit, coming);
 }
 
 /* Count the region as locked, if there is room for it besides those that are under way. */
@@ -237,7 +240,7 @@ static bool reserve_object(struct room *room, struct prepare_report *report)
 
 	report->counted_objects = 1;
 	count_in(&objects_under_way, &room->process, report->counted_objects);
-	/* Before the files: one that ends meanwhile counts in both, and not in none. */
+	/* In this order, as in prepare_still_fits(). */
 	coming = counted(&objects_under_way, &room->process);
 	if (coming <= objects_left(room))
 		return true;
