@@ -18,6 +18,7 @@
  * For each call, MADV_COLLAPSE has all CPUs put their pages on the LRU lists. A CPU that a
  * real-time thread occupies may take long to do so. So a call is for much memory. When one has
  * taken long, we make no other for a hundred times as long, in this registration and in others.
+ * Where it might take for ever, we make none (realtime.c).
  *
  * Advice would undo that a mapping has opted out, so we have to know. Only /proc/self/smaps has
  * it, and that goes over the page tables of all mappings below ours. But where attributes differ
@@ -313,6 +314,10 @@ void prepare_plan_huge(struct room *room, bool by_advice, struct prepare_report 
 		report->left_out |= 1 << LEFT_HUGE_SETTING;
 		return;
 	}
+	if (asks && !prepare_cpus_answer()) {
+		report->left_out |= 1 << LEFT_HUGE_REALTIME;
+		return;
+	}
 	/*
 	 * With "always", some of it may have opted out. We do not ask, as the kernel makes the huge
 	 * pages.
@@ -325,7 +330,7 @@ void prepare_plan_huge(struct room *room, bool by_advice, struct prepare_report 
 	}
 }
 
-size_t prepare_collapse(struct room *room)
+size_t prepare_collapse(struct room *room, struct prepare_report *report)
 {
 	size_t huge = huge_size(), bytes = 0, before, after;
 	struct range inside;
@@ -337,6 +342,10 @@ size_t prepare_collapse(struct room *room)
 		read_setting(huge, setting);
 	if ((strcmp(setting, "madvise") && strcmp(setting, "always")) || !may_call(room))
 		return 0;
+	if (!prepare_cpus_answer()) {
+		report->left_out |= 1 << LEFT_HUGE_REALTIME;
+		return 0;
+	}
 	for (i = 0; i < room->mappings.count; i++) {
 		inside = range_inside(room->mappings.part[i].range, huge);
 		if (!may_be_huge(&room->mappings.part[i], huge))

@@ -166,7 +166,17 @@ bool prepare_make_huge(struct room *room, struct prepare_report *report);
 /* For tests: forget that MADV_COLLAPSE has made us wait. */
 void prepare_forget_wait(void);
 /* Make huge pages of base pages. Returns how many bytes. */
-size_t prepare_collapse(struct room *room);
+size_t prepare_collapse(struct room *room, struct prepare_report *report);
+
+/* realtime.c */
+
+/*
+ * Does each CPU run the kernel's ordinary threads in time, whoever occupies it? False if it might
+ * not.
+ */
+bool prepare_cpus_answer(void);
+/* For tests: forget how the machine was booted. */
+void prepare_forget_boot(void);
 
 /* ends.c */
 

@@ -11,6 +11,7 @@
  *	zones.c		says whether the kernel would have to move the pages to pin them
  *	huge.c		populates with huge pages where nothing is populated; if asked to, makes
  *			huge pages of base pages
+ *	realtime.c	says whether a real-time thread could make huge.c wait without end
  *	ends.c		populates what is too short for a huge page, side by side
  *	populate.c	populates with several threads; cpus.c says how many, helpers.c has them
  *
@@ -150,7 +151,7 @@ static enum left_out prepare_range(struct room *room, struct range range,
 	prepare_untouched(room, steps, policy->max_threads, report);
 	sum_up(room, report);
 	if (steps & PHYRDV_PREPARE_COLLAPSE)
-		report->collapsed_bytes = prepare_collapse(room);
+		report->collapsed_bytes = prepare_collapse(room, report);
 	return LEFT_NOTHING;
 }
 
@@ -203,6 +204,7 @@ const char *prepare_left_out(enum left_out what)
 		[LEFT_ALL_MOVABLE] = "all:movable",
 		[LEFT_HUGE_SETTING] = "huge:setting",
 		[LEFT_HUGE_PROCESS] = "huge:process",
+		[LEFT_HUGE_REALTIME] = "huge:realtime",
 		[LEFT_HUGE_FAILED] = "huge:failed",
 		[LEFT_THREADS_SECCOMP] = "threads:seccomp",
 		[LEFT_THREADS_MACHINE] = "threads:machine",

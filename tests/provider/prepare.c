@@ -94,6 +94,8 @@ void forget(const void *addr, size_t len)
 	prepare_remember((struct range){ start, end & ~(SZ_4K - 1) }, false);
 	/* On a busy host, anything may seem to take long. */
 	prepare_forget_wait();
+	/* Tests cover files that say how it was booted. */
+	prepare_forget_boot();
 }
 
 /* --- asking ------------------------------------------------------------------------------- */

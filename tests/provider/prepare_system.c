@@ -333,6 +333,166 @@ static int test_odd(const void *arg)
 	return test_in_child(is_odd, arg);
 }
 
+/* --- real-time threads ---------------------------------------------------------------------- */
+
+#define SYSCTL		"/proc/sys/kernel/"
+#define CPUS		"/sys/devices/system/cpu/"
+#define RT_RUNTIME	SYSCTL "sched_rt_runtime_us"
+#define RT_PERIOD	SYSCTL "sched_rt_period_us"
+#define RELEASE		SYSCTL "osrelease"
+
+/* In a child: files say whether all CPUs have time for ordinary threads. NULL: it is closed. */
+static const struct realtime {
+	const char *name;
+	bool huge;
+	struct {
+		const char *path, *content;
+	} files[3];
+} realtimes[] = {
+	{ "no limit", false, { { RT_RUNTIME, "-1\n" } } },
+	{ "limit closed", false, { { RT_RUNTIME, NULL } } },
+	{ "limit empty", false, { { RT_RUNTIME, "" } } },
+	{ "limit nonsense", false, { { RT_RUNTIME, "\n" } } },
+	{ "isolated CPU", false, { { CPUS "isolated", "2\n" } } },
+	{ "isolated CPUs, many", false, { { CPUS "isolated", "1,3,5,7,9,11,13,15,17,19\n" } } },
+	{ "isolated CPUs, closed", false, { { CPUS "isolated", NULL } } },
+	{ "CPU without ticks", false, { { CPUS "nohz_full", "2\n" } } },
+	{ "no CPU without ticks", true, { { CPUS "nohz_full", "(null)\n" } } },
+	{ "no CPU without ticks, again", true, { { CPUS "nohz_full", "\n" } } },
+	{ "fair server", true,
+	  { { RELEASE, "6.12.0-x\n" }, { RT_RUNTIME, "9\n" }, { RT_PERIOD, "9\n" } } },
+	{ "fair server, next version", true, { { RELEASE, "7.0\n" }, { RT_RUNTIME, "1000000\n" } } },
+	{ "older kernel, a limit", true,
+	  { { RELEASE, "6.11.9\n" }, { RT_RUNTIME, "8\n" }, { RT_PERIOD, "9\n" } } },
+	{ "older kernel, no limit", false,
+	  { { RELEASE, "6.11.9\n" }, { RT_RUNTIME, "9\n" }, { RT_PERIOD, "9\n" } } },
+	{ "older kernel, period closed", false,
+	  { { RELEASE, "5.15.9\n" }, { RT_RUNTIME, "8\n" }, { RT_PERIOD, NULL } } },
+	{ "kernel unknown", false,
+	  { { RELEASE, "x\n" }, { RT_RUNTIME, "9\n" }, { RT_PERIOD, "9\n" } } },
+};
+
+/* Fresh memory gets huge pages or not, and populated memory as well. */
+static int check_realtime(bool huge)
+{
+	struct prepare_report report;
+	struct area area;
+	size_t bytes = 0;
+	int err = area_open_anon(&area, LEN, ODD);
+
+	if (huge)
+		bytes = huge_inside(area.addr, LEN);
+	err = err ?: ask(area.addr, LEN, AUTO, 0, &report) ?:
+	      check(area.addr, LEN, &report, &(struct outcome){ bytes, LEN, LEN, 0 });
+	if (!err && report.left_out != (huge ? 0 : 1U << LEFT_HUGE_REALTIME))
+		err = fail("left out: %#x", report.left_out);
+	if (!err && !huge) {
+		err = ask(area.addr, LEN, COLLAPSE, 0, &report);
+		if (!err && report.collapsed_bytes)
+			err = fail("%zu bytes were collapsed", report.collapsed_bytes);
+	}
+	area_close(&area);
+	return err;
+}
+
+static int in_realtime(const void *arg)
+{
+	const struct realtime *realtime = arg;
+	int err = unshare_mounts();
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(realtime->files) && realtime->files[i].path && !err; i++)
+		err = cover_file(realtime->files[i].path, realtime->files[i].content);
+	return err ?: check_realtime(realtime->huge);
+}
+
+static int test_realtime(const void *arg)
+{
+	return test_in_child(in_realtime, arg);
+}
+
+/* A cpuset takes a CPU away from all others. */
+static int test_cpuset(const void *arg)
+{
+	int err = PASSED;
+
+	(void)arg;
+	if (mount("none", GROUPS, "cgroup2", 0, NULL))
+		return fail("cannot mount cgroup2: %m");
+	err = write_line(GROUPS "/cgroup.subtree_control", "+cpuset");
+	if (!err && mkdir(GROUPS "/phyr", 0755))
+		err = fail("cannot make a cgroup: %m");
+	err = err ?: check_realtime(true) ?: write_line(GROUPS "/phyr/cpuset.cpus", "2") ?:
+	      write_line(GROUPS "/phyr/cpuset.cpus.partition", "isolated") ?:
+	      check_realtime(false);
+	rmdir(GROUPS "/phyr");
+	write_line(GROUPS "/cgroup.subtree_control", "-cpuset");
+	if (umount(GROUPS))
+		err = fail("cannot unmount cgroup2: %m");
+	return err;
+}
+
+/* A real-time thread occupies CPU 2 for so long, unless it is told to stop. */
+#define OCCUPIED_S	10
+
+static int occupy(volatile int *state)
+{
+	struct sched_param param = { .sched_priority = 1 };
+	double end = now_ms() + 1000 * OCCUPIED_S;
+	struct area area;
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(2, &cpus);
+	/* The CPU has pages in hand that are not on the LRU lists yet. */
+	if (sched_setaffinity(0, sizeof(cpus), &cpus) || area_open_anon(&area, 4 * SZ_4K, 0) ||
+	    madvise(area.addr, area.len, MADV_POPULATE_WRITE) ||
+	    sched_setscheduler(0, SCHED_FIFO, &param))
+		return 1;
+	*state = 1;
+	while (*state == 1 && now_ms() < end)
+		;
+	return 0;
+}
+
+/* With the fair server off, nothing else runs on that CPU. */
+static int test_occupied(const void *arg)
+{
+	static struct knob limit, server;
+	volatile int *state = mmap(NULL, SZ_4K, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	double begin, took;
+	pid_t pid;
+	int err;
+
+	(void)arg;
+	if (state == MAP_FAILED ||
+	    (mount("none", "/sys/kernel/debug", "debugfs", 0, NULL) && errno != EBUSY))
+		return fail("no memory, or no debugfs: %m");
+	knob_open(&limit, RT_RUNTIME);
+	knob_open(&server, "/sys/kernel/debug/sched/fair_server/cpu2/runtime");
+	if (!knob_exists(&server))
+		return fail("the fair server cannot be switched off");
+	knob_set(&limit, "-1");
+	knob_set(&server, "0");
+	pid = fork();
+	if (!pid)
+		_exit(occupy(state));
+	while (pid > 0 && !*state && !waitpid(pid, NULL, WNOHANG))
+		usleep(1000);
+	begin = now_ms();
+	err = *state ? check_realtime(false) : fail("no real-time thread");
+	took = now_ms() - begin;
+	*state = 2;
+	waitpid(pid, NULL, 0);
+	knob_set(&server, server.before);
+	knob_set(&limit, limit.before);
+	munmap((void *)state, SZ_4K);
+	remark("%.1f s", took / 1000);
+	if (!err && took > 500 * OCCUPIED_S)
+		err = fail("it took %.1f s", took / 1000);
+	return err;
+}
+
 /* --- movable memory ------------------------------------------------------------------------- */
 
 /* The kernel can take these out of use, and put them to use again. */
@@ -531,6 +691,10 @@ void system_add_tests(void)
 	test_add(test_few_threads, NULL, "system, RLIMIT_NPROC");
 	for (i = 0; i < ARRAY_SIZE(odds); i++)
 		test_add(test_odd, &odds[i], "unknown, %s", odds[i].name);
+	for (i = 0; i < ARRAY_SIZE(realtimes); i++)
+		test_add(test_realtime, &realtimes[i], "real time, %s", realtimes[i].name);
+	test_add(test_cpuset, NULL, "real time, cpuset");
+	test_add(test_occupied, NULL, "real time, a thread that occupies a CPU");
 	test_add(test_movable, NULL, "system, movable memory");
 	for (i = 0; i < ARRAY_SIZE(variables); i++)
 		test_add(test_variables, &variables[i], "environment, %s", variables[i].name);
