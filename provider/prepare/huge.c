@@ -36,6 +36,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <infiniband/phyrdv.h>
+
 #include "parts.h"
 
 #define SYSFS "/sys/kernel/mm/transparent_hugepage/"
@@ -52,17 +54,23 @@
 #define MADV_COLLAPSE 25
 #endif
 
-/* The size of a huge page; 0 if the kernel has none, or if we do not understand what it says. */
+/* The size of a huge page, once we know it: it does not change. */
+static _Atomic size_t known_size;
+
+/* 0 if the kernel has none, or if we do not understand what it says. */
 static size_t huge_size(void)
 {
+	uint64_t size = atomic_load(&known_size);
 	const char *end;
-	uint64_t size;
 	char line[32];
 
+	if (size)
+		return size;
 	if (!text_read_line(SYSFS "hpage_pmd_size", line, sizeof(line)) ||
 	    !text_number(line, 10, &size, &end) || *end || size & (size - 1) ||
 	    size > UINT64_C(1) << 40)
 		return 0;
+	atomic_store(&known_size, size);
 	return size;
 }
 
@@ -93,10 +101,8 @@ static void read_setting(size_t huge, char word[16])
 		       "kB/enabled"))
 		return;
 	/* Older kernels have one setting for all sizes. */
-	if (text_is_missing(path))
-		text_join(word, 16, "inherit", "", "");
-	else if (!read_choice(path, word, 16))
-		*word = '\0';
+	if (!read_choice(path, word, 16))
+		text_join(word, 16, text_is_missing(path) ? "inherit" : "", "", "");
 	if (!strcmp(word, "inherit") && !read_choice(SYSFS "enabled", word, 16))
 		*word = '\0';
 }
@@ -191,9 +197,10 @@ static bool has_waited(const struct room *room, uint64_t since, size_t size)
 	return true;
 }
 
-void prepare_forget_wait(void)
+void prepare_forget_huge(void)
 {
 	atomic_store(&next_call, 0);
+	atomic_store(&known_size, 0);
 }
 
 /*
@@ -287,35 +294,44 @@ static void advise_parts(struct parts *untouched, size_t huge, struct prepare_re
 		close(maps);
 }
 
+struct huge_plan prepare_ask_huge(uint32_t steps)
+{
+	struct huge_plan plan = { .why = LEFT_HUGE_SETTING };
+	size_t size = huge_size();
+	char setting[16] = "";
+
+	if (size)
+		read_setting(size, setting);
+	plan.asks = !strcmp(setting, "madvise");
+	if (!plan.asks && strcmp(setting, "always"))
+		return plan;
+	if (plan.asks && !(steps & PHYRDV_PREPARE_ADVISE)) {
+		if (!may_compact())
+			return plan;
+		plan.why = LEFT_HUGE_REALTIME;
+		if (!prepare_cpus_answer())
+			return plan;
+	}
+	plan.size = size;
+	return plan;
+}
+
 void prepare_plan_huge(struct room *room, bool by_advice, struct prepare_report *report)
 {
 	struct parts *untouched = &room->untouched;
-	size_t huge = huge_size();
-	char setting[16] = "";
+	const struct huge_plan *plan = &room->huge;
 	unsigned int i;
-	bool asks;
 
-	if (huge)
-		read_setting(huge, setting);
-	asks = !strcmp(setting, "madvise");
-	if (!asks && strcmp(setting, "always")) {
-		report->left_out |= 1 << LEFT_HUGE_SETTING;
+	if (!plan->size) {
+		report->left_out |= 1 << plan->why;
 		return;
 	}
 	if (!room->process.thp) {
 		report->left_out |= 1 << LEFT_HUGE_PROCESS;
 		return;
 	}
-	if (asks && by_advice) {
-		advise_parts(untouched, huge, report);
-		return;
-	}
-	if (asks && !may_compact()) {
-		report->left_out |= 1 << LEFT_HUGE_SETTING;
-		return;
-	}
-	if (asks && !prepare_cpus_answer()) {
-		report->left_out |= 1 << LEFT_HUGE_REALTIME;
+	if (plan->asks && by_advice) {
+		advise_parts(untouched, plan->size, report);
 		return;
 	}
 	/*
@@ -323,10 +339,10 @@ void prepare_plan_huge(struct room *room, bool by_advice, struct prepare_report 
 	 * pages.
 	 */
 	for (i = 0; i < untouched->count; i++) {
-		if (!may_be_huge(&untouched->part[i], huge))
+		if (!may_be_huge(&untouched->part[i], plan->size))
 			continue;
-		untouched->part[i].thp_size = huge;
-		untouched->part[i].to_collapse = asks;
+		untouched->part[i].thp_size = plan->size;
+		untouched->part[i].to_collapse = plan->asks;
 	}
 }
 

@@ -23,6 +23,9 @@
 /* Smaller memory is not worth a system call; prepare.c says why. */
 #define PREPARE_LEAST	(4 * PREPARE_MIB)
 
+/* In less memory, there is nothing for a second thread; populate.c says why. */
+#define PREPARE_SHARED_LEAST	(16 * PREPARE_MIB)
+
 /* Whole pages, [start, end). */
 struct range {
 	uintptr_t start;
@@ -77,6 +80,13 @@ struct parts {
 	struct part part[PREPARE_PARTS];
 };
 
+/* What the system's settings say of transparent huge pages. */
+struct huge_plan {
+	size_t size;		/* 0: there are to be none */
+	bool asks;		/* for those who ask, as we do; else the kernel makes them */
+	enum left_out why;	/* there are to be none */
+};
+
 /* What /proc says of this process and thread. What we do not know is 0, or SIZE_MAX. */
 struct process {
 	uint32_t tgid;
@@ -99,6 +109,7 @@ struct room {
 	struct process process;
 	uint64_t lock_limit;	/* bytes that may be pinned; UINT64_MAX: any number */
 	struct cgroup group;
+	struct huge_plan huge;
 	struct text text;
 	struct parts mappings, untouched;
 	struct page_region region[128];
@@ -153,8 +164,10 @@ size_t prepare_count_huge(struct room *room, struct range range);
 
 /* huge.c */
 
+/* Ask the system's settings. */
+struct huge_plan prepare_ask_huge(uint32_t steps);
 /*
- * Decide which untouched memory gets huge pages: set thp_size, and to_collapse unless the kernel
+ * Decide by these which untouched memory gets huge pages: set thp_size, and to_collapse unless the kernel
  * makes them by itself. If @by_advice, advise it to.
  */
 void prepare_plan_huge(struct room *room, bool by_advice, struct prepare_report *report);
@@ -163,8 +176,8 @@ void prepare_plan_huge(struct room *room, bool by_advice, struct prepare_report 
  * would meet, too.
  */
 bool prepare_make_huge(struct room *room, struct prepare_report *report);
-/* For tests: forget that MADV_COLLAPSE has made us wait. */
-void prepare_forget_wait(void);
+/* For tests: forget that MADV_COLLAPSE has made us wait, and the size of huge pages. */
+void prepare_forget_huge(void);
 /* Make huge pages of base pages. Returns how many bytes. */
 size_t prepare_collapse(struct room *room, struct prepare_report *report);
 

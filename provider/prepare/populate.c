@@ -23,7 +23,7 @@
  * Small enough that no thread waits long for the last one. Large enough that a thread for it pays:
  * to make one and to end it takes a thirtieth of the time (measured on an emulated machine).
  */
-#define CHUNK		(8 * PREPARE_MIB)
+#define CHUNK		(PREPARE_SHARED_LEAST / 2)
 
 struct work {
 	struct room *room;

@@ -22,7 +22,9 @@
  * Every registration calls this, and most are small, or of memory that is populated. Below
  * PREPARE_LEAST we make no system call: the memory may not hold a whole huge page or two, and a
  * look at it would take a good part of what there is to gain. In a larger range we look at a few
- * samples. If they are populated, we take the range to be so, and leave it alone.
+ * samples. If they are populated, we take the range to be so, and leave it alone. Then we ask for
+ * the system's setting for huge pages, which says whether there is anything to gain below
+ * PREPARE_SHARED_LEAST.
  *
  * We populate nothing for a registration that we know the kernel is going to refuse. A mistake
  * costs time, and memory until the program gives it back.
@@ -97,9 +99,21 @@ static bool fits(void *addr, uint64_t iova)
 	return !(((uintptr_t)addr ^ iova) & (sysconf(_SC_PAGESIZE) - 1));
 }
 
-static bool is_to_gain(struct range range, uint32_t steps)
+/*
+ * Of memory for one thread alone, we make huge pages if we have to ask for them. The kernel
+ * populates any other as fast as we do. Then it is populated, so we need not look at it soon.
+ */
+static bool is_to_gain(struct range range, uint32_t steps, struct huge_plan *huge)
 {
-	return steps & PHYRDV_PREPARE_COLLAPSE || !prepare_is_resident(range);
+	if (!(steps & PHYRDV_PREPARE_COLLAPSE) && prepare_is_resident(range))
+		return false;
+	if (steps & PHYRDV_PREPARE_HUGEPAGE)
+		*huge = prepare_ask_huge(steps);
+	if (steps & PHYRDV_PREPARE_COLLAPSE || range_size(range) >= PREPARE_SHARED_LEAST ||
+	    (huge->size && huge->asks))
+		return true;
+	prepare_remember(range, true);
+	return false;
 }
 
 /* After an error, and where no more may be pinned, we leave the rest alone. */
@@ -158,7 +172,7 @@ static enum left_out prepare_range(struct room *room, struct range range,
 /* What we do for large memory that is not populated. */
 static enum left_out prepare_in_room(const struct prepare_device *device, struct range range,
 				     const struct prepare_policy *policy,
-				     struct prepare_report *report)
+				     const struct huge_plan *huge, struct prepare_report *report)
 {
 	struct room *room = raw_mmap(sizeof(*room), MAP_PRIVATE);
 	enum left_out left_out = LEFT_ALL_NO_ROOM;
@@ -168,6 +182,7 @@ static enum left_out prepare_in_room(const struct prepare_device *device, struct
 	/* A child that is forked meanwhile would keep it. */
 	if (advise((uintptr_t)room, sizeof(*room), MADV_DONTFORK)) {
 		room->device = device;
+		room->huge = *huge;
 		left_out = prepare_range(room, range, policy, report);
 	}
 	raw_munmap(room, sizeof(*room));
@@ -178,6 +193,7 @@ void prepare(const struct prepare_device *device, void *addr, size_t length, uin
 	     int access, const struct prepare_policy *policy, struct prepare_report *report)
 {
 	struct range range = pages_of(addr, length);
+	struct huge_plan huge = {};
 	int error = errno, cancel;
 
 	*report = (struct prepare_report){};
@@ -185,8 +201,10 @@ void prepare(const struct prepare_device *device, void *addr, size_t length, uin
 	    !fits(addr, iova))
 		return;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	if (is_to_gain(range, policy->steps))
-		report->left_out |= 1 << prepare_in_room(device, range, policy, report);
+	if (is_to_gain(range, policy->steps, &huge))
+		report->left_out |= 1 << prepare_in_room(device, range, policy, &huge, report);
+	else if (!huge.size)
+		report->left_out |= 1 << huge.why;
 	report->left_out &= ~(1 << LEFT_NOTHING);
 	pthread_setcancelstate(cancel, NULL);
 	errno = error;

@@ -152,6 +152,51 @@ static int test_no_calls_again(const void *arg)
 	return test_in_child(no_calls_again, arg);
 }
 
+/*
+ * In a child: of memory that is too small for two threads, we ask for a few pages and for the
+ * setting, if that leaves nothing to do.
+ */
+static int nothing_to_gain(const void *arg)
+{
+	static const int few[] = { SYS_exit_group, SYS_openat, SYS_read, SYS_ioctl, SYS_close };
+	bool never = !strcmp(arg, "never");
+	struct prepare_policy policy = { .steps = AUTO };
+	struct prepare_report report;
+	struct area area;
+	int err = area_open_anon(&area, 16 * MIB - SZ_4K, ODD) ?: only(few, ARRAY_SIZE(few));
+
+	if (err)
+		return err;
+	prepare_mr(area.addr, area.len, IBV_ACCESS_LOCAL_WRITE, &policy, &report);
+	if (report.populated_bytes || report.left_out != (never ? 1U << LEFT_HUGE_SETTING : 0))
+		return fail("%zu bytes were populated, left out: %#x", report.populated_bytes,
+			    report.left_out);
+	return PASSED;
+}
+
+static int test_nothing_to_gain(const void *arg)
+{
+	int err;
+
+	knob_set(&thp, arg);
+	err = test_in_child(nothing_to_gain, arg);
+	knob_set(&thp, "madvise");
+	return err;
+}
+
+/* The least memory that is prepared. */
+static int test_least(const void *arg)
+{
+	struct area area;
+	int err = area_open_anon(&area, PREPARE_LEAST, 0) ?:
+		  ask_and_check(area.addr, PREPARE_LEAST, AUTO,
+				&(struct outcome){ PREPARE_LEAST, PREPARE_LEAST, PREPARE_LEAST, 0 });
+
+	(void)arg;
+	area_close(&area);
+	return err;
+}
+
 static int test_few_calls(const void *arg)
 {
 	return test_in_child(few_calls, arg);
@@ -508,7 +553,7 @@ static int test_wait(const void *arg)
 	int err;
 
 	(void)arg;
-	prepare_forget_wait();
+	prepare_forget_huge();
 	atomic_store(&forward_ms, 1200);
 	err = prepare_and_count(WAIT_STEP, LEFT_HUGE_FAILED);
 	atomic_store(&forward_ms, 0);
@@ -516,7 +561,7 @@ static int test_wait(const void *arg)
 	atomic_fetch_add(&ahead_ms, 1000 * 1200);
 	err = err ?: prepare_and_count(4 * WAIT_STEP, LEFT_NOTHING);
 	atomic_store(&ahead_ms, 0);
-	prepare_forget_wait();
+	prepare_forget_huge();
 	return err;
 }
 
@@ -600,6 +645,9 @@ void calls_add_tests(void)
 
 	test_add(test_no_calls, NULL, "calls, none if there is nothing to prepare");
 	test_add(test_few_calls, NULL, "calls, few if all is there");
+	test_add(test_nothing_to_gain, "always", "calls, few if the kernel makes huge pages");
+	test_add(test_nothing_to_gain, "never", "calls, few if there are no huge pages");
+	test_add(test_least, NULL, "calls, the least memory gets huge pages");
 	test_add(test_no_calls_again, NULL, "calls, none if all was there");
 	test_add(test_no_calls_again, "look again", "calls, a look if it was there for long");
 	for (i = 0; i < ARRAY_SIZE(filtered); i++)
