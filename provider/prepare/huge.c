@@ -18,7 +18,7 @@
  * For each call, MADV_COLLAPSE has all CPUs put their pages on the LRU lists. A CPU that a
  * real-time thread occupies may take long to do so. So a call is for much memory. When one has
  * taken long, we make no other for a hundred times as long, in this registration and in others.
- * Where it might take for ever, we make none (realtime.c).
+ * Where there are signs that it might take for ever, we make none (realtime.c).
  *
  * Advice would undo that a mapping has opted out, so we have to know. Only /proc/self/smaps has
  * it, and that goes over the page tables of all mappings below ours. But where attributes differ

@@ -25,7 +25,7 @@
 #include "cgroup.h"
 #include "parts.h"
 
-/* Nanoseconds. A region waits no longer for the others, since one of them may wait for our caller. */
+/* Nanoseconds. A region waits no longer for others, since one of them may wait for our caller. */
 #define PATIENCE UINT64_C(2000000000)
 
 /* The inode number that the kernel gives to the first user namespace (PROC_USER_INIT_INO). */

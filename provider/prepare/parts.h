@@ -167,8 +167,8 @@ size_t prepare_count_huge(struct room *room, struct range range);
 /* Ask the system's settings. */
 struct huge_plan prepare_ask_huge(uint32_t steps);
 /*
- * Decide by these which untouched memory gets huge pages: set thp_size, and to_collapse unless the kernel
- * makes them by itself. If @by_advice, advise it to.
+ * Decide by these which untouched memory gets huge pages: set thp_size, and to_collapse unless the
+ * kernel makes them by itself. If @by_advice, advise it to.
  */
 void prepare_plan_huge(struct room *room, bool by_advice, struct prepare_report *report);
 /*
@@ -183,10 +183,7 @@ size_t prepare_collapse(struct room *room, struct prepare_report *report);
 
 /* realtime.c */
 
-/*
- * Does each CPU run the kernel's ordinary threads in time, whoever occupies it? False if it might
- * not.
- */
+/* False if there is a sign that a real-time thread keeps a CPU from the kernel's threads. */
 bool prepare_cpus_answer(void);
 /* For tests: forget how the machine was booted. */
 void prepare_forget_boot(void);

@@ -3,17 +3,18 @@
  * Could a real-time thread keep a CPU to itself?
  *
  * MADV_COLLAPSE waits until each CPU that has pages in hand has put them on the LRU lists. It has
- * an ordinary thread of the kernel do so (lru_add_drain_all()), and nothing interrupts the wait. If
- * a thread of the policy SCHED_FIFO occupies such a CPU, that thread gets what the kernel keeps
- * for ordinary ones:
+ * an ordinary thread of the kernel do so (lru_add_drain_all()), and nothing interrupts the wait.
+ * If a thread of the policy SCHED_FIFO occupies such a CPU, that thread of the kernel gets what is
+ * kept for ordinary ones:
  *
  *  - since Linux 6.12, a twentieth of each second (the fair server);
  *  - before, what sched_rt_runtime_us leaves of sched_rt_period_us.
  *
- * An administrator may switch off the fair server, and only root can see that (debugfs). Those who
- * do so want a CPU for one thread alone. So they also lift the limit of real-time threads, or they
- * isolate CPUs (isolcpus=, nohz_full=, or a cpuset). We take either as a sign, as we take what we
- * cannot read or understand.
+ * Only root can see whether a CPU has a fair server (debugfs). In emulated machines, Linux 6.12.118
+ * and 7.3.4 had it on the first CPU alone, so the wait was as long as the thread. We cannot rule
+ * that out, short of making no huge pages at all. So we look for signs that a machine has such
+ * threads: the limit of real-time threads is lifted, or CPUs are isolated (isolcpus=, nohz_full=,
+ * a cpuset). We take it as a sign, too, if we cannot read or understand one of these.
  */
 #define _GNU_SOURCE
 #include <stdatomic.h>
@@ -68,7 +69,7 @@ static bool leaves_time(bool fair_server)
 		(read_sysctl(SYSCTL "sched_rt_period_us", &period) && runtime < period));
 }
 
-/* No CPU was isolated at boot, and the kernel has a fair server. Neither changes. */
+/* No CPU was isolated at boot, and the kernel knows the fair server. Neither changes. */
 static atomic_bool booted_fair;
 
 void prepare_forget_boot(void)

@@ -187,10 +187,10 @@ static int test_nothing_to_gain(const void *arg)
 /* The least memory that is prepared. */
 static int test_least(const void *arg)
 {
+	struct outcome all = { PREPARE_LEAST, PREPARE_LEAST, PREPARE_LEAST, 0 };
 	struct area area;
 	int err = area_open_anon(&area, PREPARE_LEAST, 0) ?:
-		  ask_and_check(area.addr, PREPARE_LEAST, AUTO,
-				&(struct outcome){ PREPARE_LEAST, PREPARE_LEAST, PREPARE_LEAST, 0 });
+		  ask_and_check(area.addr, PREPARE_LEAST, AUTO, &all);
 
 	(void)arg;
 	area_close(&area);

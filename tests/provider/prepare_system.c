@@ -341,7 +341,7 @@ static int test_odd(const void *arg)
 #define RT_PERIOD	SYSCTL "sched_rt_period_us"
 #define RELEASE		SYSCTL "osrelease"
 
-/* In a child: files say whether all CPUs have time for ordinary threads. NULL: it is closed. */
+/* In a child: files say whether real-time threads may have a CPU alone. NULL: it is closed. */
 static const struct realtime {
 	const char *name;
 	bool huge;
@@ -361,7 +361,8 @@ static const struct realtime {
 	{ "no CPU without ticks, again", true, { { CPUS "nohz_full", "\n" } } },
 	{ "fair server", true,
 	  { { RELEASE, "6.12.0-x\n" }, { RT_RUNTIME, "9\n" }, { RT_PERIOD, "9\n" } } },
-	{ "fair server, next version", true, { { RELEASE, "7.0\n" }, { RT_RUNTIME, "1000000\n" } } },
+	{ "fair server, next version", true,
+	  { { RELEASE, "7.0\n" }, { RT_RUNTIME, "1000000\n" } } },
 	{ "older kernel, a limit", true,
 	  { { RELEASE, "6.11.9\n" }, { RT_RUNTIME, "8\n" }, { RT_PERIOD, "9\n" } } },
 	{ "older kernel, no limit", false,
@@ -429,67 +430,6 @@ static int test_cpuset(const void *arg)
 	write_line(GROUPS "/cgroup.subtree_control", "-cpuset");
 	if (umount(GROUPS))
 		err = fail("cannot unmount cgroup2: %m");
-	return err;
-}
-
-/* A real-time thread occupies CPU 2 for so long, unless it is told to stop. */
-#define OCCUPIED_S	10
-
-static int occupy(volatile int *state)
-{
-	struct sched_param param = { .sched_priority = 1 };
-	double end = now_ms() + 1000 * OCCUPIED_S;
-	struct area area;
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET(2, &cpus);
-	/* The CPU has pages in hand that are not on the LRU lists yet. */
-	if (sched_setaffinity(0, sizeof(cpus), &cpus) || area_open_anon(&area, 4 * SZ_4K, 0) ||
-	    madvise(area.addr, area.len, MADV_POPULATE_WRITE) ||
-	    sched_setscheduler(0, SCHED_FIFO, &param))
-		return 1;
-	*state = 1;
-	while (*state == 1 && now_ms() < end)
-		;
-	return 0;
-}
-
-/* With the fair server off, nothing else runs on that CPU. */
-static int test_occupied(const void *arg)
-{
-	static struct knob limit, server;
-	volatile int *state = mmap(NULL, SZ_4K, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	double begin, took;
-	pid_t pid;
-	int err;
-
-	(void)arg;
-	if (state == MAP_FAILED ||
-	    (mount("none", "/sys/kernel/debug", "debugfs", 0, NULL) && errno != EBUSY))
-		return fail("no memory, or no debugfs: %m");
-	knob_open(&limit, RT_RUNTIME);
-	knob_open(&server, "/sys/kernel/debug/sched/fair_server/cpu2/runtime");
-	if (!knob_exists(&server))
-		return fail("the fair server cannot be switched off");
-	knob_set(&limit, "-1");
-	knob_set(&server, "0");
-	pid = fork();
-	if (!pid)
-		_exit(occupy(state));
-	while (pid > 0 && !*state && !waitpid(pid, NULL, WNOHANG))
-		usleep(1000);
-	begin = now_ms();
-	err = *state ? check_realtime(false) : fail("no real-time thread");
-	took = now_ms() - begin;
-	*state = 2;
-	waitpid(pid, NULL, 0);
-	knob_set(&server, server.before);
-	knob_set(&limit, limit.before);
-	munmap((void *)state, SZ_4K);
-	remark("%.1f s", took / 1000);
-	if (took > 500 * OCCUPIED_S)
-		err = fail("it took %.1f s", took / 1000);
 	return err;
 }
 
@@ -694,7 +634,6 @@ void system_add_tests(void)
 	for (i = 0; i < ARRAY_SIZE(realtimes); i++)
 		test_add(test_realtime, &realtimes[i], "real time, %s", realtimes[i].name);
 	test_add(test_cpuset, NULL, "real time, cpuset");
-	test_add(test_occupied, NULL, "real time, a thread that occupies a CPU");
 	test_add(test_movable, NULL, "system, movable memory");
 	for (i = 0; i < ARRAY_SIZE(variables); i++)
 		test_add(test_variables, &variables[i], "environment, %s", variables[i].name);
