@@ -51,7 +51,7 @@ def compare(stock, other, numerator, name="phyr"):
 
 def region_key(row):
     return (ALL_BACKINGS.index(row["backing"]), row["bytes"], row["aliased"], row["read_only"],
-            row["contended"])
+            row["contended"], row["untouched"])
 
 
 def waits(rows):
@@ -77,10 +77,10 @@ def derive_region(key, samples):
         return {time: compare(series("stock", time), series(name, time), "stock", name)
                 for time in ("reg_usec", "dereg_usec")}
 
-    backing, size, aliased, read_only, contended = key
+    backing, size, aliased, read_only, contended, untouched = key
     return {
         "backing": ALL_BACKINGS[backing], "bytes": size, "aliased": aliased,
-        "read_only": read_only, "contended": contended,
+        "read_only": read_only, "contended": contended, "untouched": untouched,
         "waits": {driver: waits(rows[driver].values()) for driver in DRIVERS},
         **times("phyr"), "livepatch": times("livepatch"),
         "entries": largest("entries"), "metadata": largest("metadata"),
@@ -146,7 +146,7 @@ def human_bytes(size):
 def human_region(region):
     """What is registered: "16 MiB of thp-forked, read-only"."""
     return (f"{human_bytes(region['bytes'])} of {region['backing']}" + ", read-only" * region["read_only"]
-            + ", contended" * region["contended"])
+            + ", untouched" * region["untouched"] + ", contended" * region["contended"])
 
 
 def human_metadata(size):

@@ -176,7 +176,8 @@ def read_registration(path):
     with open(f"{path}.err", encoding="utf-8") as f:
         # lines without the prefix explain the warning before them
         warnings = [line.strip() for line in f if ": warning: " in line]
-    about = {"aliased": result["aliased"], "read_only": result["access"] == "ro"}
+    about = {"aliased": result["aliased"], "read_only": result["access"] == "ro",
+             "untouched": result["untouched"]}
     return [{**row, **about} for row in result["results"]], warnings
 
 

@@ -28,7 +28,8 @@ def ratio(figure):
 
 
 def memory_cell(r):
-    return r["backing"] + " ro" * r["read_only"] + CONTENDED * r["contended"]
+    return (r["backing"] + " ro" * r["read_only"] + " untouched" * r["untouched"]
+            + CONTENDED * r["contended"])
 
 
 def contended_lines(regions):
@@ -76,6 +77,8 @@ def region_table(measured):
     if any(r["read_only"] for r in measured["regions"]):
         lines.append("ro: registered for reading only; this copies forked and private memory, "
                      "which is new each time")
+    if any(r["read_only"] and r["untouched"] for r in measured["regions"]):
+        lines.append("ro untouched: pages of a file that are in the page cache, but not mapped")
     lines.append("4k up to 1 GiB: pages in random order, hardly any two contiguous; this is the "
                  "worst case")
     if any("-" == r["stock_error"] for r in measured["regions"]):

@@ -76,7 +76,8 @@ def collect(kernel, rounds, raw):
         rows = []
         for name, read_only in (("umem", False), ("umem-ro", True)):
             with open(os.path.join(raw, f"{name}.{number}.{driver}"), encoding="utf-8") as f:
-                rows += [{**row, "read_only": read_only, "contended": False} for row in json.load(f)]
+                rows += [{**row, "read_only": read_only, "contended": False, "untouched": False}
+                         for row in json.load(f)]
         return {"umems": rows, "peak": read_peak(os.path.join(raw, f"peak.{number}.{driver}"))}
     measured = measure.collect(kernel, STEPS, rounds, raw, umems)
     figures.derive(measured)
@@ -105,7 +106,8 @@ def derive_umem(number, samples):
         return {s["round"]: s["umems"][number][fact] for s in samples if s["driver"] == driver}
 
     row = samples[0]["umems"][number]
-    return {**{key: row[key] for key in ("backing", "bytes", "read_only", "contended")},
+    return {**{key: row[key]
+               for key in ("backing", "bytes", "read_only", "contended", "untouched")},
             "entries": max(series("livepatch", "entries").values()),
             "stock_entries": max(series("stock", "entries").values()),
             **{call: compare(series("stock", call), series("livepatch", call), "stock", "livepatch")

@@ -52,12 +52,12 @@ static const struct kind {
 	size_t page_size;		/* 0: what the machine has */
 	unsigned int flags;
 } kinds[BACKING_NR_KINDS] = {
-#define ANON	(UNTOUCHED | SHUFFLED)
+#define EITHER	(UNTOUCHED | SHUFFLED)
 #define POOL	(UNTOUCHED | SHUFFLED | ALIASED)
 #define SHARER	(SHUFFLED | FORKED | COPIED)
-	[BACKING_4K]		= { "4k", make_4k, BASE_PAGES, 0, ANON },
+	[BACKING_4K]		= { "4k", make_4k, BASE_PAGES, 0, EITHER },
 	[BACKING_FRAG]		= { "frag", make_frag },
-	[BACKING_THP]		= { "thp", make_thp, THP_PAGES, 0, ANON },
+	[BACKING_THP]		= { "thp", make_thp, THP_PAGES, 0, EITHER },
 	[BACKING_THP_PTE]	= { "thp-pte", make_thp_pte, THP_PAGES, 0, SHUFFLED },
 	[BACKING_HUGE2M_SHARED]	= { "huge2m-shared", make_hugetlb_shared, HUGETLB_PAGES, SIZE_2M },
 	[BACKING_HUGE1G]	= { "huge1g", make_hugetlb, HUGETLB_PAGES, GIB, POOL },
@@ -74,17 +74,17 @@ static const struct kind {
 	[BACKING_4K_FORKED]	= { "4k-forked", make_4k, BASE_PAGES, 0, SHARER },
 	[BACKING_MTHP64K_FORKED] = { "mthp64k-forked", make_mthp, MTHP_PAGES, SIZE_64K, SHARER },
 	[BACKING_THP_FORKED]	= { "thp-forked", make_thp, THP_PAGES, 0, SHARER },
-	[BACKING_FILE_SHARED]	= { "file-shared", make_file_shared },
+	[BACKING_FILE_SHARED]	= { "file-shared", make_file_shared, BASE_PAGES, 0, UNTOUCHED },
 	[BACKING_FILE_PRIVATE]	= { "file-private", make_file_private, BASE_PAGES, 0, COPIED },
-	[BACKING_TMPFS4K_SHARED] = { "tmpfs4k-shared", make_tmpfs_shared, BASE_PAGES, 0, SHUFFLED },
+	[BACKING_TMPFS4K_SHARED] = { "tmpfs4k-shared", make_tmpfs_shared, BASE_PAGES, 0, EITHER },
 	[BACKING_TMPFS4K_PRIVATE] = { "tmpfs4k-private", make_tmpfs_private, BASE_PAGES, 0,
 				      SHUFFLED | COPIED },
 	[BACKING_TMPFS64K_SHARED] = { "tmpfs64k-shared", make_tmpfs_shared, TMPFS_PAGES, SIZE_64K,
-				      SHUFFLED },
+				      EITHER },
 	[BACKING_TMPFS64K_PRIVATE] = { "tmpfs64k-private", make_tmpfs_private, TMPFS_PAGES,
 				       SIZE_64K, SHUFFLED | COPIED },
 	[BACKING_TMPFS2M_SHARED] = { "tmpfs2m-shared", make_tmpfs_shared, TMPFS_PAGES, SIZE_2M,
-				     SHUFFLED },
+				     EITHER },
 };
 
 const char *backing_name(enum backing_kind kind)

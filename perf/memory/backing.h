@@ -54,7 +54,7 @@ struct backing_spec {
 	enum backing_kind kind;
 	size_t size;		/* bytes wanted; what is mapped is rounded up to whole pages */
 	bool aliased;		/* one huge page over and over (huge2m and huge1g only) */
-	bool untouched;		/* leave faulting the pages in to the first user */
+	bool untouched;		/* leave faulting or mapping the pages in to the first user */
 	bool shuffled;		/* touch the pages in random order */
 	bool exact;		/* make all of the memory of its kind, or refuse */
 };

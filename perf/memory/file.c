@@ -81,14 +81,20 @@ int make_frag(struct backing *b, const struct backing_spec *spec, const struct r
 	return err;
 }
 
-static int map_to_read(struct backing *b, int fd, int flags, const struct reason *why)
+/* The pages are in the page cache already. Untouched, they are not mapped yet. */
+static int map_to_read(struct backing *b, int fd, int flags, bool untouched,
+		       const struct reason *why)
 {
-	return map_here(b->start, b->len, PROT_READ, flags, fd, 0, why) ?:
-	       fault_in_to_read(b->start, b->len, why);
+	int err = map_here(b->start, b->len, PROT_READ, flags, fd, 0, why);
+
+	if (err || untouched)
+		return err;
+	return fault_in_to_read(b->start, b->len, why);
 }
 
 /* For base pages, all sizes of huge pages are disabled. */
-static int make_tmpfs(struct backing *b, int flags, bool shuffled, const struct reason *why)
+static int make_tmpfs(struct backing *b, int flags, const struct backing_spec *spec,
+		      const struct reason *why)
 {
 	int fd = new_memfd(b->len, why), err;
 	struct thp_settings settings;
@@ -98,23 +104,23 @@ static int make_tmpfs(struct backing *b, int flags, bool shuffled, const struct 
 	err = enable_thp_only(&settings, b->page_size, "shmem_enabled", "always", why);
 	if (!err) {
 		err = map_here(b->start, b->len, RW, MAP_SHARED, fd, 0, why) ?:
-		      fault_in_all(b, shuffled, why);
+		      fault_in_all(b, spec->shuffled, why);
 		restore_thp(&settings);
 	}
-	err = err ?: map_to_read(b, fd, flags, why);
+	err = err ?: map_to_read(b, fd, flags, spec->untouched, why);
 	close(fd);
 	return err;
 }
 
 int make_tmpfs_shared(struct backing *b, const struct backing_spec *spec, const struct reason *why)
 {
-	return make_tmpfs(b, MAP_SHARED, spec->shuffled, why);
+	return make_tmpfs(b, MAP_SHARED, spec, why);
 }
 
 int make_tmpfs_private(struct backing *b, const struct backing_spec *spec,
 		       const struct reason *why)
 {
-	return make_tmpfs(b, MAP_PRIVATE, spec->shuffled, why);
+	return make_tmpfs(b, MAP_PRIVATE, spec, why);
 }
 
 /* A file without a name. */
@@ -148,21 +154,21 @@ static int write_pieces(int fd, size_t len, size_t piece, const struct reason *w
 }
 
 /* If the file system has large folios, each write() makes one of its own size in the page cache. */
-static int make_file(struct backing *b, size_t folio, int flags, const struct reason *why)
+static int make_file(struct backing *b, size_t folio, int flags, bool untouched,
+		     const struct reason *why)
 {
 	int fd = new_disk_file(why), err;
 
 	if (fd < 0)
 		return fd;
-	err = write_pieces(fd, b->len, folio, why) ?: map_to_read(b, fd, flags, why);
+	err = write_pieces(fd, b->len, folio, why) ?: map_to_read(b, fd, flags, untouched, why);
 	close(fd);
 	return err;
 }
 
 int make_file_shared(struct backing *b, const struct backing_spec *spec, const struct reason *why)
 {
-	(void)spec;
-	return make_file(b, 2 * MIB, MAP_SHARED, why);
+	return make_file(b, 2 * MIB, MAP_SHARED, spec->untouched, why);
 }
 
 /*
@@ -171,6 +177,5 @@ int make_file_shared(struct backing *b, const struct backing_spec *spec, const s
  */
 int make_file_private(struct backing *b, const struct backing_spec *spec, const struct reason *why)
 {
-	(void)spec;
-	return make_file(b, 64 * KIB, MAP_PRIVATE, why);
+	return make_file(b, 64 * KIB, MAP_PRIVATE, spec->untouched, why);
 }
