@@ -394,14 +394,14 @@ static bool any_may_move(enum place place, const struct walk *walk, unsigned lon
 		ptep = pte_offset_kernel(&pmd, addr);
 		for (; nr; nr--, ptep += 1UL << (shift - PAGE_SHIFT)) {
 			pte = ptep_get_lockless(ptep);
-			if (has_page(pte) && page_may_move(pte_pfn(pte)))
+			if (!has_page(pte) || page_may_move(pte_pfn(pte)))
 				return true;
 		}
-		break;
+		return false;
 	case PLACE_NONE:
 		break;
 	}
-	return false;
+	return true;
 }
 
 /**
@@ -412,7 +412,8 @@ static bool any_may_move(enum place place, const struct walk *walk, unsigned lon
  * @nr: how many; the last is before phyr_table_end()
  *
  * Context: Any. Takes no locks.
- * Return: true if one of them is in ZONE_MOVABLE, or in a zone that has CMA areas.
+ * Return: true if one of them is in ZONE_MOVABLE, or in a zone that has CMA areas; or if one is not
+ * mapped, as what comes there may be.
  */
 bool phyr_may_move(struct mm_struct *mm, unsigned long addr, unsigned int shift, unsigned long nr)
 {

@@ -14,6 +14,11 @@ enum phyr_sight {
 	PHYR_SEES_BASE_PAGES,
 };
 
+static inline bool phyr_is_mapped(enum phyr_sight sight)
+{
+	return sight != PHYR_SEES_NO_TABLE && sight != PHYR_SEES_NOTHING;
+}
+
 enum phyr_sight phyr_look(struct mm_struct *mm, unsigned long addr, unsigned long end, bool write,
 			  unsigned long *nr);
 bool phyr_is_read_only(struct mm_struct *mm, unsigned long addr);

@@ -55,9 +55,9 @@
  * mapped for reading only. At the first of the latter we take it ourselves, for
  * reading, and keep it at most up to the end of the page table. We must not take
  * it twice, since a writer may wait in between. So under it we only look at the
- * page table, allocate, and call GUP for pages that are mapped and need not be
- * moved (phyr_gup_read_locked()). pages_to_ask() and call_gup() let go of it before
- * any other call of GUP.
+ * page table, allocate, fault in pages of the same mapping (fault_in_shared()), and
+ * call GUP for pages that are mapped and need not be moved (phyr_gup_read_locked()).
+ * pages_to_ask() and call_gup() let go of it before any other call of GUP.
  *
  * If anything looks different, the one page stays pinned, and GUP is asked for
  * the next. How many pages GUP is asked for at a time is a guess (guess.h), and
@@ -75,6 +75,7 @@
 #include <linux/overflow.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
@@ -117,7 +118,8 @@
  * @start: its first page
  * @end: the page behind its last
  * @write: whether the memory will be written to through the pins
- * @wants_lock: whether the last pages were pinned under the mmap_lock
+ * @wants_lock: whether a mapping was shared when the mmap_lock was last taken
+ * @mapping_end: 0; or up to here a shared mapping goes, which is faulted in under the lock
  * @shared_end: 0; or the mmap_lock is held for reading, and up to here is one shared mapping
  * @unlock_at: where to let go of the lock, if it is held
  * @guess: what to expect of the next pages
@@ -133,6 +135,7 @@ struct pinner {
 	unsigned long end;
 	bool write;
 	bool wants_lock;
+	unsigned long mapping_end;
 	unsigned long shared_end;
 	unsigned long unlock_at;
 	struct guess guess;
@@ -155,6 +158,7 @@ static void lock_shared_mapping(struct pinner *pinner, unsigned long va)
 	struct vm_area_struct *vma;
 
 	pinner->wants_lock = false;
+	pinner->mapping_end = 0;
 	if (mmap_read_lock_killable(pinner->mm))
 		return;
 	vma = vma_lookup(pinner->mm, va);
@@ -163,6 +167,7 @@ static void lock_shared_mapping(struct pinner *pinner, unsigned long va)
 		return;
 	}
 	pinner->wants_lock = true;
+	pinner->mapping_end = vma->vm_end;
 	pinner->shared_end = min(pinner->end, vma->vm_end);
 	pinner->unlock_at = va + phyr_bytes_in_table(va, pinner->shared_end, PAGE_SHIFT);
 }
@@ -177,9 +182,11 @@ static void unlock_mapping(struct pinner *pinner)
 
 /*
  * Must we let go of the lock before GUP is called? GUP moves pages out of memory where nothing is
- * pinned for long. It tries until it succeeds, and another thread may have isolated the pages.
- * move_pages() does so, and takes the mmap_lock for each page of its list. If a writer waits for
- * the lock, move_pages() gets it after the writer, and the writer gets it after us.
+ * pinned for long, and tries until it succeeds. Where nothing is mapped yet, such a page may come.
+ * Another thread may have isolated the pages. move_pages() does so, and takes the mmap_lock for
+ * each page of its list. If a writer waits for the lock, move_pages() gets it after the writer, and
+ * the writer gets it after us. (If pages come that were not there when we looked, that may still
+ * happen. It is seldom, and a fatal signal ends it.)
  */
 static bool must_unlock(const struct pinner *pinner, unsigned long va, unsigned int shift,
 			unsigned long nr)
@@ -324,7 +331,7 @@ static unsigned long make_room(struct pinner *pinner, unsigned long nr)
 static long call_gup(struct pinner *pinner, unsigned long va, unsigned long nr,
 		     enum phyr_sight sight)
 {
-	bool mapped = sight != PHYR_SEES_NO_TABLE && sight != PHYR_SEES_NOTHING;
+	bool mapped = phyr_is_mapped(sight);
 	unsigned long most;
 	long ret;
 
@@ -344,6 +351,57 @@ static long call_gup(struct pinner *pinner, unsigned long va, unsigned long nr,
 }
 
 /*
+ * Fault in a page of a shared mapping of a file for reading, under the mmap_lock that we hold, as
+ * GUP does: nobody is signalled, and new pages come from where they can be pinned for long. Returns
+ * true if that went well; then we still hold the lock. If not, shared_end says whether we do.
+ *
+ * We only fault in what GUP would not refuse. Of secret memory and of DAX, it refuses the first
+ * page. So only a mapping that another thread has just put there can be of these, and one page of
+ * that may be faulted in for nothing.
+ */
+static bool fault_in_locked(struct pinner *pinner, unsigned long va)
+{
+	const unsigned int fault_flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE;
+	struct vm_area_struct *vma = vma_lookup(pinner->mm, va);
+	unsigned int saved;
+	vm_fault_t fault;
+
+	if (!(vma->vm_flags & VM_READ) || vma->vm_flags & (VM_IO | VM_PFNMAP))
+		return false;
+	saved = memalloc_pin_save();
+	fault = handle_mm_fault(vma, va, fault_flags, NULL);
+	memalloc_pin_restore(saved);
+	/* The fault has let go of the lock. */
+	if (fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED))
+		pinner->shared_end = 0;
+	return !(fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED | VM_FAULT_ERROR));
+}
+
+/*
+ * phyr_look() has seen nothing at va that could be pinned. If folios of the same shared mapping
+ * were pinned before, fault in what is there, and look again. A fault often maps a whole folio, or
+ * 64 KiB, and then these pages are pinned under the same lock. (If GUP is to fault them in, it
+ * takes the lock for each call, and we take it for each look.)
+ *
+ * GUP does the rest of the table if the fault would wait, if it fails, which GUP then reports, and
+ * if base pages come, since these gain nothing.
+ */
+static enum phyr_sight fault_in_shared(struct pinner *pinner, unsigned long va,
+				       enum phyr_sight sight, unsigned long *nr)
+{
+	if (!pinner->shared_end || va < pinner->guess.batch_until)
+		return sight;
+	if (fault_in_locked(pinner, va))
+		sight = phyr_look(pinner->mm, va, pinner->end, false, nr);
+	if (sight == PHYR_SEES_LEAF || sight == PHYR_SEES_FOLIO)
+		return sight;
+	unlock_mapping(pinner);
+	pinner->mapping_end = 0;
+	guess_note_poor(&pinner->guess, va);
+	return sight;
+}
+
+/*
  * How many pages to ask of GUP, given what phyr_look() has seen. If GUP faults pages in or moves
  * them, the lock is not held, and GUP takes it for each call. So one call is for the whole table.
  */
@@ -353,9 +411,7 @@ static unsigned long pages_to_ask(struct pinner *pinner, unsigned long va, enum 
 	struct guess *guess = &pinner->guess;
 	unsigned long ask = guess_pages(guess, va, pinner->end, sight, nr);
 
-	if (!pinner->shared_end)
-		return ask;
-	if (sight != PHYR_SEES_NOTHING && !must_unlock(pinner, va, PAGE_SHIFT, ask))
+	if (!must_unlock(pinner, va, PAGE_SHIFT, ask))
 		return ask;
 	unlock_mapping(pinner);
 	if (sight == PHYR_SEES_LEAF)
@@ -382,6 +438,8 @@ static long pin_some(struct pinner *pinner, unsigned long va)
 	look = !pinner->write || (!guess->alike && va + PAGE_SIZE != pinner->end);
 	if (look) {
 		sight = phyr_look(pinner->mm, va, pinner->end, pinner->write, &ask);
+		if (!phyr_is_mapped(sight))
+			sight = fault_in_shared(pinner, va, sight, &ask);
 		ask = pages_to_ask(pinner, va, sight, ask);
 		ask = make_room(pinner, ask);
 	}
@@ -463,6 +521,19 @@ static long pin_alike(struct pinner *pinner, unsigned long va)
 	return ret ?: i << (guess->shift - PAGE_SHIFT);
 }
 
+/* Will what is at va be pinned under the lock, if it is not held yet? */
+static bool wants_lock_at(const struct pinner *pinner, unsigned long va)
+{
+	unsigned long ignored;
+
+	if (!pinner->wants_lock || pinner->shared_end)
+		return false;
+	if (phyr_is_read_only(pinner->mm, va))
+		return true;
+	return va < pinner->mapping_end && va >= pinner->guess.batch_until &&
+	       !phyr_is_mapped(phyr_look(pinner->mm, va, va + PAGE_SIZE, false, &ignored));
+}
+
 static int pin_all(struct pinner *pinner)
 {
 	unsigned long va = pinner->start;
@@ -473,7 +544,7 @@ static int pin_all(struct pinner *pinner)
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
-		if (pinner->wants_lock && !pinner->shared_end && phyr_is_read_only(pinner->mm, va))
+		if (wants_lock_at(pinner, va))
 			lock_shared_mapping(pinner, va);
 		nr = guess_expects_alike(&pinner->guess) ? pin_alike(pinner, va) : 0;
 		if (!nr)
@@ -514,6 +585,7 @@ static int pin_region(struct pinner *pinner, unsigned long start, size_t len, bo
 	pinner->mm = current->mm;
 	pinner->write = writable;
 	pinner->wants_lock = false;
+	pinner->mapping_end = 0;
 	pinner->shared_end = 0;
 	pinner->unlock_at = 0;
 	pinner->pages = pinner->few_pages;

@@ -313,8 +313,26 @@ static int test_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/* The page has no mapping. It is freed when the last process unmaps it. */
+static vm_fault_t io_fault(struct vm_fault *vmf)
+{
+	vmf->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	return vmf->page ? 0 : VM_FAULT_OOM;
+}
+
+static const struct vm_operations_struct io_ops = { .fault = io_fault };
+
+/* Memory such as some drivers map: it has struct pages, but GUP must not touch it. */
+static int test_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vm_flags_set(vma, VM_IO | VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_ops = &io_ops;
+	return 0;
+}
+
 static const struct file_operations test_fops = {
 	.owner = THIS_MODULE,
+	.mmap = test_mmap,
 	.open = test_open,
 	.release = test_release,
 	.unlocked_ioctl = test_ioctl,

@@ -10,7 +10,7 @@
  * once for a page table as well, and call GUP under it. Those calls (pin_user_pages())
  * are not counted.
  *
- * Kprobes count the calls.
+ * Kprobes count the calls, and a histogram of a trace event counts the locks.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cases.h"
@@ -32,6 +33,13 @@
 
 /* For each table: a page that has to be copied, the rest of the table, and one to spare. */
 #define CALLS_A_TABLE 3
+
+/* For each table in a shared mapping: pin.c. In a private one: gup.c, and GUP. */
+#define LOCKS_A_TABLE 2
+/* Before a mapping is known to be shared: gup.c, GUP, and pin.c. */
+#define MORE_LOCKS 3
+
+#define LOCK_EVENT TRACEFS "events/mmap_lock/mmap_lock_start_locking/"
 
 static int write_to(const char *path, int flags, const char *text)
 {
@@ -78,10 +86,40 @@ static long end_count(void)
 	return seen == 2 ? (long)calls : -1;
 }
 
+/* Begin ("") or end ("!") to count how often this thread takes an mmap_lock. */
+static int count_locks(const char *prefix)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%shist:keys=common_pid if common_pid == %ld", prefix,
+		 syscall(SYS_gettid));
+	return write_to(LOCK_EVENT "trigger", 0, text);
+}
+
+static int begin_locks(void)
+{
+	return count_locks("");
+}
+
+/* End the count. Returns the number of locks since begin_locks(), or -1 if it is not known. */
+static long end_locks(void)
+{
+	FILE *hist = fopen(LOCK_EVENT "hist", "re");
+	long locks = -1;
+	char line[256];
+
+	while (hist && fgets(line, sizeof(line), hist))
+		sscanf(line, " Hits: %ld", &locks);
+	if (hist)
+		fclose(hist);
+	return count_locks("!") ? -1 : locks;
+}
+
 struct calls_case {
 	const char *kind;
 	enum fault_state state;
 	bool contended;		/* another thread has the mmap_lock all the time */
+	bool few_locks;		/* at most so many for each table */
 };
 
 static const struct calls_case cases[] = {
@@ -96,9 +134,9 @@ static const struct calls_case cases[] = {
 	{ .kind = "file-private", .state = READ },
 	{ .kind = "file-2m-private-ro", .state = UNTOUCHED },
 	{ .kind = "file-2m-private-ro", .state = READ },
-	{ .kind = "file", .state = READ },
-	{ .kind = "memfd-64k-neighbours-ro", .state = UNTOUCHED },
-	{ .kind = "memfd-64k-neighbours-ro", .state = READ },
+	{ .kind = "file", .state = READ, .few_locks = true },
+	{ .kind = "memfd-64k-neighbours-ro", .state = UNTOUCHED, .few_locks = true },
+	{ .kind = "memfd-64k-neighbours-ro", .state = READ, .few_locks = true },
 	{ .kind = "anon-4k", .state = TOUCHED, .contended = true },
 	{ .kind = "memfd-4k", .state = TOUCHED, .contended = true },
 	/* The mapping ends in the middle of a folio. */
@@ -142,27 +180,35 @@ static int pin_contended(const struct layout *l, struct phyr_test_pin *pin)
 
 static int count_calls(const struct calls_case *c, const struct layout *l)
 {
-	long most = CALLS_A_TABLE * (LEN / SZ_2M) + 1, calls;
+	const long tables = LEN / SZ_2M;
+	long most = CALLS_A_TABLE * tables + 1, calls, locks;
 	struct phyr_test_pin pin;
 	int err;
 
 	if (begin_count())
 		return FAILED;
+	if (begin_locks()) {
+		end_count();
+		return FAILED;
+	}
 	if (c->contended)
 		err = pin_contended(l, &pin);
 	else
 		err = device_pin(l->addr, l->size, false, &pin);
+	locks = end_locks();
 	calls = end_count();
 	if (err)
 		return fail("pin: %s", errno_name(err));
 	err = device_unpin(pin.id, false);
 	if (err)
 		return fail("unpin: %s", errno_name(err));
-	if (calls < 0)
+	if (calls < 0 || locks < 0)
 		return FAILED;
 	if (!calls || calls > most)
 		return fail("GUP was called %ld times, %ld at most are needed", calls, most);
-	remark("%ld calls", calls);
+	if (c->few_locks && locks > LOCKS_A_TABLE * tables + MORE_LOCKS)
+		return fail("the mmap_lock was taken %ld times", locks);
+	remark("%ld calls, %ld locks", calls, locks);
 	return PASSED;
 }
 

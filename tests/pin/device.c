@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "device.h"
@@ -18,6 +19,13 @@ void device_open(void)
 	fd = open("/dev/phyr_test", O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		die("cannot open /dev/phyr_test: %m; in the lab, phyr-rxe test loads it");
+}
+
+int device_map_io(void *start, size_t len)
+{
+	int flags = MAP_SHARED | MAP_FIXED;
+
+	return mmap(start, len, PROT_READ | PROT_WRITE, flags, fd, 0) == MAP_FAILED ? errno : 0;
 }
 
 static int call(unsigned long request, void *args)

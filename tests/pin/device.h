@@ -13,6 +13,8 @@
 #include "phyr_test.h"
 
 void device_open(void);
+/* Map memory of the device (VM_IO) there. Its pages come when they are touched. */
+int device_map_io(void *start, size_t len);
 int device_pin(const void *start, size_t len, bool writable, struct phyr_test_pin *pin);
 int device_unpin(uint32_t id, bool dirty);
 int device_runs(uint32_t id, struct phyr_test_run *runs, uint64_t *nr);

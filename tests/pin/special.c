@@ -108,6 +108,42 @@ static int test_refusal(const void *arg)
 	return err;
 }
 
+/*
+ * Pages of a file are faulted in under the mmap_lock. Behind them is memory of a driver, of which
+ * the first page is mapped, and writable: GUP-fast pins that without a look at the mapping, on some
+ * kernels. GUP refuses the rest, and none of it may be faulted in.
+ */
+static int test_io(const void *arg)
+{
+	const size_t file = 128 * KIB, io = 64 * KIB;
+	uint64_t pfn[16], mapped = 0, i;
+	struct phyr_test_pin pin;
+	struct layout l;
+	int err;
+
+	(void)arg;
+	knobs_set(0, 64 * KIB);
+	layout_open(&l, SZ_2M);
+	err = layout_map(&l, 0, file, layout_memfd(&l, file, true), 0, true, PROT_READ);
+	if (!err && device_map_io(l.addr + file, io))
+		err = fail("cannot map the device's memory: %m");
+	if (!err) {
+		layout_read(&l, 0, file);
+		(void)*(volatile char *)(l.addr + file);
+		err = device_pin(l.addr, file + io, false, &pin);
+		if (!err)
+			device_unpin(pin.id, false);
+		phys_pfns(l.addr + file, ARRAY_SIZE(pfn), pfn);
+		for (i = 0; i < ARRAY_SIZE(pfn); i++)
+			mapped += pfn[i] != 0;
+		err = err == EFAULT ? PASSED : fail("pin: %s", errno_name(err));
+		if (mapped != 1)
+			err = fail("%lu pages of the device are mapped now", mapped);
+	}
+	layout_close(&l);
+	return err;
+}
+
 /* Arguments that are no region. */
 static int test_arguments(const void *arg)
 {
@@ -202,6 +238,7 @@ void add_special(void)
 	int writable;
 
 	test_add(test_arguments, NULL, "refused/arguments");
+	test_add(test_io, NULL, "refused/io");
 	for (i = 0; i < ARRAY_SIZE(refusals); i++)
 		for (j = 0; j < ARRAY_SIZE(orders); j++)
 			for (writable = 0; writable < 2; writable++) {

@@ -9,6 +9,8 @@
  *
  * Meanwhile the process maps memory, so it wants the mmap_lock for writing. If pinning held the
  * lock while GUP tries, none of the three threads would go on.
+ *
+ * Pages of a file that are new come from other zones, so none of them is moved.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -50,6 +52,11 @@ static const struct isolated_case cases[] = {
 	{ "a later folio", SIZE_64K, SZ_2M, 20 * SIZE_64K },
 	{ "a base page", SZ_4K, SZ_2M, 300 * SZ_4K },
 	{ "a huge page", SZ_2M, 8 * SZ_2M, 5 * SZ_2M },
+};
+
+static const struct isolated_case new_pages[] = {
+	{ .name = "64 KiB", .folio = SIZE_64K, .len = 2 * SZ_2M },
+	{ .name = "2 MiB", .folio = SZ_2M, .len = 8 * SZ_2M },
 };
 
 struct scene {
@@ -176,6 +183,48 @@ static int play(struct scene *s)
 	return waits ? PASSED : fail("GUP did not wait for the page; boot with movablecore=1G");
 }
 
+/* From /proc/vmstat. */
+static long pages_moved(void)
+{
+	FILE *stat = fopen("/proc/vmstat", "re");
+	long moved = -1;
+	char line[128];
+
+	while (stat && fgets(line, sizeof(line), stat))
+		sscanf(line, "pgmigrate_success %ld", &moved);
+	if (stat)
+		fclose(stat);
+	return moved;
+}
+
+/*
+ * Pages that pinning itself allocates must come from where they can stay. Otherwise they come from
+ * ZONE_MOVABLE, which is asked first, and are moved.
+ */
+static int new_in_child(const void *arg)
+{
+	struct scene s = { .c = arg };
+	int fd = memfd_create("new", MFD_CLOEXEC);
+	long before, after;
+
+	s.device = open("/dev/phyr_test", O_RDWR | O_CLOEXEC);
+	if (s.device < 0)
+		die("cannot open /dev/phyr_test: %m");
+	if (fd < 0 || ftruncate(fd, s.c->len))
+		return fail("no memfd of %zu bytes: %m", s.c->len);
+	s.addr = map_file(fd, s.c->len, PROT_READ);
+	if (!s.addr || madvise(s.addr, s.c->len, MADV_HUGEPAGE))
+		return fail("MADV_HUGEPAGE: %m");
+	before = pages_moved();
+	pin_run(&s);
+	after = pages_moved();
+	if (s.pin_errno)
+		return fail("pin: %s", errno_name(s.pin_errno));
+	if (before < 0 || after != before)
+		return fail("%ld pages were moved", after - before);
+	return PASSED;
+}
+
 /* Memory, devices and threads go with the process. */
 static int in_child(const void *arg)
 {
@@ -194,15 +243,28 @@ static int in_child(const void *arg)
 	return play(&s);
 }
 
+static void allow_folios_of(size_t size)
+{
+	knob_set(&shmem_2m, size == SZ_2M ? "advise" : "never");
+	knob_set(&shmem_64k, size == SIZE_64K ? "advise" : "never");
+}
+
 static int test_isolated(const void *arg)
 {
 	const struct isolated_case *c = arg;
 
 	if (access("/sys/devices/system/node/node1", F_OK))
 		return fail("one node only; boot with numa=fake=2");
-	knob_set(&shmem_2m, c->folio == SZ_2M ? "advise" : "never");
-	knob_set(&shmem_64k, c->folio == SIZE_64K ? "advise" : "never");
+	allow_folios_of(c->folio);
 	return test_in_child_for(in_child, arg, PATIENCE_S);
+}
+
+static int test_new(const void *arg)
+{
+	const struct isolated_case *c = arg;
+
+	allow_folios_of(c->folio);
+	return test_in_child_for(new_in_child, arg, PATIENCE_S);
 }
 
 int main(int argc, char **argv)
@@ -218,5 +280,7 @@ int main(int argc, char **argv)
 	knob_open(&shmem_64k, "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/shmem_enabled");
 	for (c = cases; c < cases + ARRAY_SIZE(cases); c++)
 		test_add(test_isolated, c, "isolated: %s", c->name);
+	for (c = new_pages; c < new_pages + ARRAY_SIZE(new_pages); c++)
+		test_add(test_new, c, "new pages in folios of %s", c->name);
 	return test_run();
 }

@@ -193,19 +193,21 @@ static void test_is_read_only(void **state)
 static void test_may_move(void **state)
 {
 	(void)state;
-	assert_false(phyr_may_move(&mm, USER, 12, 512));
+	/* What is not mapped may come, and may have to be moved. */
+	assert_true(phyr_may_move(&mm, USER, 12, 1));
 	map_pages(USER, mmu_pages, 256, 0);
-	assert_false(phyr_may_move(&mm, USER, 12, 512));
+	assert_false(phyr_may_move(&mm, USER, 12, 256));
+	assert_true(phyr_may_move(&mm, USER, 12, 257));
 	/* One of the pages. */
 	mmu_pages[48].movable = true;
 	assert_false(phyr_may_move(&mm, USER, 12, 48));
 	assert_true(phyr_may_move(&mm, USER, 12, 49));
 	assert_true(phyr_may_move(&mm, USER + 48 * PAGE_SIZE, 12, 1));
-	assert_false(phyr_may_move(&mm, USER + 49 * PAGE_SIZE, 12, 512 - 49));
+	assert_false(phyr_may_move(&mm, USER + 49 * PAGE_SIZE, 12, 256 - 49));
 	/* Only the first of each 16. */
 	assert_false(phyr_may_move(&mm, USER, 16, 3));
 	assert_true(phyr_may_move(&mm, USER, 16, 4));
-	assert_false(phyr_may_move(&mm, USER + PAGE_SIZE, 16, 31));
+	assert_false(phyr_may_move(&mm, USER + PAGE_SIZE, 16, 15));
 	mmu_pages[49].cma_zone = true;
 	assert_true(phyr_may_move(&mm, USER + 49 * PAGE_SIZE, 12, 1));
 }
