@@ -165,5 +165,6 @@ def draw(result):
         elements.append(text(MARGIN, end, words, 11))
     height = end + MARGIN
     return (f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' "
-            f"viewBox='0 0 {width} {height}'>\n<rect width='100%' height='100%' fill='#ffffff'/>\n"
+            f"viewBox='0 0 {width} {height}'>\n<!-- SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB -->\n"
+            "<rect width='100%' height='100%' fill='#ffffff'/>\n"
             + "\n".join(elements) + "\n</svg>\n")
