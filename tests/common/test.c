@@ -337,8 +337,13 @@ static long field_of(const char *path, const char *key)
 	}
 	fclose(f);
 	if (value < 0)
-		die("%s has no %s: this kernel does not count pinned pages", path, key);
+		die("%s has no %s: this kernel does not count that", path, key);
 	return value;
+}
+
+long vmstat_count(const char *name)
+{
+	return field_of("/proc/vmstat", name);
 }
 
 long vmpin_kb(void)
@@ -356,8 +361,7 @@ struct pins pins_read(void)
 	if (fd < 0 || write(fd, "1", 1) != 1)
 		die("cannot write /proc/sys/vm/stat_refresh: %m; run as root");
 	close(fd);
-	pins.machine = field_of("/proc/vmstat", "nr_foll_pin_acquired") -
-		       field_of("/proc/vmstat", "nr_foll_pin_released");
+	pins.machine = vmstat_count("nr_foll_pin_acquired") - vmstat_count("nr_foll_pin_released");
 	pins.vmpin_kb = vmpin_kb();
 	return pins;
 }

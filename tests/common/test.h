@@ -86,6 +86,8 @@ struct pins {
 	long vmpin_kb;
 };
 
+/* What the machine counts, by its name in /proc/vmstat. */
+long vmstat_count(const char *name);
 struct pins pins_read(void);	/* for root only */
 long vmpin_kb(void);
 

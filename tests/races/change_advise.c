@@ -117,20 +117,6 @@ static bool have_swap(void)
 	return lines > 1;
 }
 
-static long pages_out(void)
-{
-	char line[128];
-	long n = 0;
-	FILE *f = fopen("/proc/vmstat", "r");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "pswpout %ld", &n) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return n;
-}
-
 static int swap_open(struct arena *a)
 {
 	(void)a;
@@ -140,13 +126,13 @@ static int swap_open(struct arena *a)
 /* The change counts as made if something was written to swap. */
 static int pageout_step(struct arena *a, unsigned int round)
 {
-	long before = pages_out();
+	long before = vmstat_count("pswpout");
 
 	if (round % 16 == 0)
 		return arena_renew(a) ?: 1;
 	if (advise(a, rng_range(a, 64), MADV_PAGEOUT, "MADV_PAGEOUT"))
 		return FAILED;
-	return pages_out() > before;
+	return vmstat_count("pswpout") > before;
 }
 
 const struct change change_pageout = {
@@ -184,14 +170,14 @@ static void reclaim_close(struct arena *a)
 
 static int reclaim_step(struct arena *a, unsigned int round)
 {
-	long before = pages_out();
+	long before = vmstat_count("pswpout");
 
 	if (round % 8 == 0)
 		return arena_renew(a) ?: 1;
 	/* EAGAIN says that it has found less than that. */
 	if (write_file(GROUP "/memory.reclaim", "%u", 512 * 1024) && errno != EAGAIN)
 		return fault("memory.reclaim: %m");
-	return pages_out() > before;
+	return vmstat_count("pswpout") > before;
 }
 
 const struct change change_reclaim = {
