@@ -362,6 +362,7 @@ static long call_gup(struct pinner *pinner, unsigned long va, unsigned long nr,
 static bool fault_in_locked(struct pinner *pinner, unsigned long va)
 {
 	const unsigned int fault_flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE;
+	/* There is one up to shared_end, as long as the lock is held. */
 	struct vm_area_struct *vma = vma_lookup(pinner->mm, va);
 	unsigned int saved;
 	vm_fault_t fault;
