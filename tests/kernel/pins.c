@@ -313,11 +313,19 @@ static int test_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* The page has no mapping. It is freed when the last process unmaps it. */
+/*
+ * One page, at all addresses. Whoever maps or pins it has the device open, and so holds the
+ * module.
+ */
+static struct page *io_page;
+
+/* GUP-fast pins a base page only if that has a mapping. Which, it does not mind. */
 static vm_fault_t io_fault(struct vm_fault *vmf)
 {
-	vmf->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
-	return vmf->page ? 0 : VM_FAULT_OOM;
+	io_page->mapping = vmf->vma->vm_file->f_mapping;
+	get_page(io_page);
+	vmf->page = io_page;
+	return 0;
 }
 
 static const struct vm_operations_struct io_ops = { .fault = io_fault };
@@ -345,7 +353,28 @@ static struct miscdevice test_device = {
 	.mode = 0600,
 	.fops = &test_fops,
 };
-module_misc_device(test_device);
+
+static int __init test_init(void)
+{
+	int err;
+
+	io_page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	if (!io_page)
+		return -ENOMEM;
+	err = misc_register(&test_device);
+	if (err)
+		__free_page(io_page);
+	return err;
+}
+module_init(test_init);
+
+static void __exit test_exit(void)
+{
+	misc_deregister(&test_device);
+	io_page->mapping = NULL;
+	__free_page(io_page);
+}
+module_exit(test_exit);
 
 MODULE_DESCRIPTION("Test phyr.ko without RDMA");
 MODULE_LICENSE("Dual BSD/GPL");

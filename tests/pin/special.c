@@ -110,25 +110,29 @@ static int test_refusal(const void *arg)
 
 /*
  * Pages of a file are faulted in under the mmap_lock. Behind them is memory of a driver, of which
- * the first page is mapped, and writable: GUP-fast pins that without a look at the mapping, on some
- * kernels. GUP refuses the rest, and none of it may be faulted in.
+ * the first page is mapped, and writable: GUP-fast pins that without a look at the mapping. GUP
+ * refuses the rest, and none of it may be faulted in.
  */
 static int test_io(const void *arg)
 {
-	const size_t file = 128 * KIB, io = 64 * KIB;
+	const unsigned int order = 4;
+	const size_t file = 2 * (SZ_4K << order), io = 64 * KIB;
 	uint64_t pfn[16], mapped = 0, i;
 	struct phyr_test_pin pin;
 	struct layout l;
 	int err;
 
 	(void)arg;
-	knobs_set(0, 64 * KIB);
+	knobs_set(0, 1UL << order);
 	layout_open(&l, SZ_2M);
 	err = layout_map(&l, 0, file, layout_memfd(&l, file, true), 0, true, PROT_READ);
 	if (!err && device_map_io(l.addr + file, io))
 		err = fail("cannot map the device's memory: %m");
 	if (!err) {
 		layout_read(&l, 0, file);
+		err = layout_prove_order(&l, 0, file, order);
+	}
+	if (!err) {
 		(void)*(volatile char *)(l.addr + file);
 		err = device_pin(l.addr, file + io, false, &pin);
 		if (!err)
